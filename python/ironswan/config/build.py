@@ -1,0 +1,206 @@
+"""From a tree of texts to values, with the schema; every mistake is noted, none ends the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from ironswan.config import schema
+from ironswan.config.schema import Key, Unsupported
+from ironswan.config.sense import check_configuration
+from ironswan.config.tree import Place, Problems, Section, Value
+from ironswan.policy.connection import (
+    ChildPolicy,
+    Configuration,
+    Connection,
+    EndAction,
+    LocalAuth,
+    Mode,
+    RemoteAuth,
+    Settings,
+    SharedSecret,
+    StartAction,
+)
+from ironswan.policy.proposals import default_proposals
+from ironswan.policy.selectors import SelectorTemplate
+from ironswan.policy.transforms import Protocol
+
+_TOP = ("connections", "secrets", "settings", "charon")
+_TOP_UNSUPPORTED = ("pools", "authorities")
+
+
+def build(tree: Section, problems: Problems) -> Configuration:
+    """The configuration; what is wrong is noted in `problems` and left out."""
+    for key, value in tree.values.items():
+        problems.add(value.place, key, "a value outside of any section", allowed=", ".join(_TOP[:3]))
+    for name, section in tree.sections.items():
+        if name in _TOP_UNSUPPORTED:
+            if section.values or section.sections:
+                problems.add(section.place, name, "not supported yet by this version")
+        elif name not in _TOP:
+            problems.add(section.place, name, "unknown section" + _closest(name, _TOP), allowed=", ".join(_TOP[:3]))
+    connections = tree.sections.get("connections")
+    built = [_connection(n, s, problems) for n, s in connections.sections.items()] if connections else []
+    if connections:
+        _no_values("connections", connections, problems)
+    secrets = _secrets(tree.sections.get("secrets"), problems)
+    configuration = Configuration(tuple(built), secrets, _settings(tree, problems))
+    if connections:
+        check_configuration(configuration, connections, problems)
+    return configuration
+
+
+def _read(
+    section: Section, keys: Sequence[Key], problems: Problems, path: str, unsupported: Sequence[Unsupported] = ()
+) -> dict[str, Any]:
+    """The fields that a section sets; only those."""
+    known = {key.name: key for key in keys}
+    later = {key.name: key for key in unsupported}
+    fields: dict[str, Any] = {}
+    for name, value in section.values.items():
+        if name in later:
+            if value.text.lower() not in later[name].harmless:
+                problems.add(value.place, f"{path}.{name}", "not supported yet by this version", value=value.text)
+        elif name not in known:
+            message = "unknown key" + _closest(name, [*known, *later])
+            problems.add(value.place, f"{path}.{name}", message, value=value.text)
+        else:
+            _read_one(known[name], value, problems, path, fields)
+    return fields
+
+
+def _read_one(key: Key, value: Value, problems: Problems, path: str, fields: dict[str, Any]) -> None:
+    secret = key.kind is schema.v.SECRET
+    try:
+        content = key.kind.read(value.text)
+    except ValueError as error:
+        shown = "***" if secret else value.text
+        message = str(error) or "not a valid value"
+        problems.add(value.place, f"{path}.{key.name}", message, value=shown, allowed=key.kind.allowed)
+        return
+    if key.field is not None:
+        fields[key.field] = content
+
+
+def _closest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _no_values(path: str, section: Section, problems: Problems) -> None:
+    for key, value in section.values.items():
+        problems.add(value.place, f"{path}.{key}", "a section was expected here: write `name { … }`", value="…")
+
+
+def _good_name(name: str, place: Place, problems: Problems) -> None:
+    if not name.isprintable() or "/" in name or "." in name:
+        problems.add(place, name, "a name has printable characters, no dot and no slash")
+
+
+def _connection(name: str, section: Section, problems: Problems) -> Connection:
+    path = f"connections.{name}"
+    _good_name(name, section.place, problems)
+    if (version := section.values.get("version")) and version.text == "1":
+        problems.add(version.place, f"{path}.version", "IKEv1 is not supported: write version = 2", value="1")
+        section.values.pop("version")
+    fields = _read(section, schema.CONNECTION, problems, path, schema.CONNECTION_UNSUPPORTED)
+    auths: dict[str, dict[str, Any]] = {"local": {}, "remote": {}}
+    children: list[ChildPolicy] = []
+    for key, inner in section.sections.items():
+        side = next((side for side in auths if key.startswith(side)), None)
+        if key == "children":
+            _no_values(f"{path}.children", inner, problems)
+            children = [_child(f"{path}.children.{n}", n, s, problems) for n, s in inner.sections.items()]
+        elif side is not None:
+            if auths[side]:
+                problems.add(inner.place, f"{path}.{key}", f"a second {side} section: several rounds are not supported yet")
+            auths[side] = {"auth": "psk"} | _auth(f"{path}.{key}", inner, problems)
+        else:
+            message = "unknown section" + _closest(key, ("local", "remote", "children"))
+            problems.add(inner.place, f"{path}.{key}", message, allowed="local, remote, children")
+    rekey = fields.get("rekey_time", 14400.0)
+    fields.setdefault("over_time", rekey / 10)
+    fields.setdefault("rand_time", min(fields["over_time"], rekey / 2))
+    fields.setdefault("proposals", default_proposals(Protocol.IKE))
+    return Connection(
+        name, tuple(children), local=LocalAuth(**auths["local"]), remote=RemoteAuth(**auths["remote"]), **fields
+    )
+
+
+def _auth(path: str, section: Section, problems: Problems) -> dict[str, Any]:
+    auth = section.values.get("auth")
+    if auth is not None and auth.text.lower() != "psk" and auth.text.lower().split("-")[0] in ("pubkey", "eap", "xauth"):
+        problems.add(auth.place, f"{path}.auth", "not supported yet by this version", value=auth.text, allowed="psk")
+        section.values.pop("auth")
+    for name, inner in section.sections.items():
+        problems.add(inner.place, f"{path}.{name}", "not supported yet by this version")
+    return _read(section, schema.AUTH, problems, path, schema.AUTH_UNSUPPORTED)
+
+
+def _child(path: str, name: str, section: Section, problems: Problems) -> ChildPolicy:
+    _good_name(name, section.place, problems)
+    for key, inner in section.sections.items():
+        problems.add(inner.place, f"{path}.{key}", "unknown section: a child has values only")
+    fields = _read(section, schema.CHILD, problems, path, schema.CHILD_UNSUPPORTED)
+    _lifetimes(fields)
+    if "mode" in fields:
+        fields["mode"] = Mode(fields["mode"])
+    for key, action in (("start_action", StartAction), ("close_action", EndAction), ("dpd_action", EndAction)):
+        if key in fields:
+            fields[key] = action(fields[key])
+    for side in ("local_ts", "remote_ts"):
+        fields.setdefault(side, (SelectorTemplate(),))
+    fields.setdefault("esp_proposals", default_proposals(Protocol.ESP))
+    return ChildPolicy(name, **fields)
+
+
+def _lifetimes(fields: dict[str, Any]) -> None:
+    """Soft and hard limits follow from each other where only one is given, as swanctl does it."""
+    if "life_time" in fields and "rekey_time" not in fields:
+        fields["rekey_time"] = fields["life_time"] / 1.1
+    rekey = fields.setdefault("rekey_time", 3600.0)
+    fields.setdefault("life_time", rekey * 1.1)
+    fields.setdefault("rand_time", max(0.0, fields["life_time"] - rekey))
+    for unit in ("bytes", "packets"):
+        soft, hard = f"rekey_{unit}", f"life_{unit}"
+        if hard in fields and soft not in fields:
+            fields[soft] = int(fields[hard] / 1.1)
+        elif soft in fields:
+            fields.setdefault(hard, fields[soft] * 11 // 10)
+
+
+def _secrets(section: Section | None, problems: Problems) -> tuple[SharedSecret, ...]:
+    if section is None:
+        return ()
+    for key, value in section.values.items():
+        problems.add(value.place, f"secrets.{key}", "a section was expected here: write `ike-name { … }`")
+    found = [_secret(name, inner, problems) for name, inner in section.sections.items()]
+    return tuple(secret for secret in found if secret is not None)
+
+
+def _secret(name: str, section: Section, problems: Problems) -> SharedSecret | None:
+    path = f"secrets.{name}"
+    if not name.startswith("ike"):
+        problems.add(section.place, path, "this kind of secret is not supported yet by this version", allowed="ike<suffix>")
+        return None
+    ids = [key for key in section.values if key.startswith("id")]
+    keys = [schema.SECRET[0]]
+    keys += [Key(key, schema.SECRET[1].kind, "", "", field=key) for key in ids]
+    fields = _read(section, keys, problems, path)
+    secret = fields.pop("secret", None)
+    if secret is None:
+        if "secret" not in section.values:
+            problems.add(section.place, path, "has no secret: add `secret = …`")
+        return None
+    return SharedSecret(name, secret, tuple(identity for identity in fields.values() if identity is not None))
+
+
+def _settings(tree: Section, problems: Problems) -> Settings:
+    fields: dict[str, Any] = {}
+    for name in ("settings", "charon"):
+        if (section := tree.sections.get(name)) is not None:
+            fields |= _read(section, schema.SETTINGS, problems, name)
+            for key, inner in section.sections.items():
+                problems.add(inner.place, f"{name}.{key}", "unknown section: settings are values only")
+    return Settings(**fields)

@@ -1,0 +1,113 @@
+"""The one table of keys: names as in swanctl.conf, what each takes, what it does. Errors and the documentation come from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ironswan.config import values as v
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key: its kind, its default as text, what it does. `field` is the attribute it fills; None: accepted, without effect."""
+
+    name: str
+    kind: v.AnyKind
+    default: str
+    meaning: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A key that swanctl knows and this version cannot do; `harmless` are values that ask for nothing."""
+
+    name: str
+    harmless: tuple[str, ...] = ()
+
+
+CONNECTION = (
+    Key("version", v.one_of("0", "2"), "2", "IKE version; there is only IKEv2 here"),
+    Key("local_addrs", v.HOSTS, "%any", "our addresses for this peer", "local_addrs"),
+    Key("remote_addrs", v.HOSTS, "%any", "the peer's addresses; the first that is no range is called", "remote_addrs"),
+    Key("local_port", v.PORT, "500", "our port for the first message", "local_port"),
+    Key("remote_port", v.PORT, "500", "the peer's port for the first message", "remote_port"),
+    Key("proposals", v.IKE_PROPOSALS, "default", "suites for the IKE SA, in order of preference", "proposals"),
+    Key("encap", v.BOOLEAN, "no", "force ESP into UDP; this version always does", "encap"),
+    Key("mobike", v.BOOLEAN, "yes", "accepted without effect: a peer may still move behind its NAT"),
+    Key("dpd_delay", v.TIME, "0s", "ask a silent peer whether it lives after this time; 0 never", "dpd_delay"),
+    Key("dpd_timeout", v.TIME, "0s", "accepted without effect: IKEv2 uses the retransmission timeout"),
+    Key("fragmentation", v.one_of("yes", "accept", "no", "force"), "yes", "IKE fragmentation", "fragmentation"),
+    Key("childless", v.one_of("allow", "never"), "allow", "accepted without effect"),
+    Key("send_certreq", v.BOOLEAN, "yes", "accepted without effect: there are no certificates yet"),
+    Key("send_cert", v.one_of("always", "never", "ifasked"), "ifasked", "accepted without effect"),
+    Key("keyingtries", v.COUNT, "1", "how often to try to set up the IKE SA; 0 for ever", "keyingtries"),
+    Key("unique", v.one_of("never", "no", "keep", "replace"), "no", "several IKE SAs with one peer identity", "unique"),
+    Key("rekey_time", v.TIME, "4h", "age at which the IKE SA is rekeyed; 0 never", "rekey_time"),
+    Key("over_time", v.TIME, "10% of rekey_time", "how much later it is closed if that failed", "over_time"),
+    Key("rand_time", v.TIME, "over_time", "up to this much is taken off rekey_time at random", "rand_time"),
+)
+CONNECTION_UNSUPPORTED = (
+    Unsupported("aggressive", ("no",)), Unsupported("pull"), Unsupported("dscp", ("000000",)), Unsupported("vips"),
+    Unsupported("ocsp", ("reply", "never")), Unsupported("ppk_id"), Unsupported("ppk_required", ("no",)),
+    Unsupported("reauth_time", ("0", "0s")), Unsupported("pools"), Unsupported("if_id_in", ("0",)),
+    Unsupported("if_id_out", ("0",)), Unsupported("mediation", ("no",)), Unsupported("mediated_by"),
+    Unsupported("mediation_peer"),
+)  # fmt: skip
+AUTH = (
+    Key("auth", v.one_of("psk"), "psk", "how this side proves who it is", "auth"),
+    Key("id", v.IDENTITY, "own address; anyone", "who this side is; `*` may stand in a peer's", "id"),
+    Key("round", v.integer(0, 0), "0", "accepted without effect: there is one round"),
+)
+AUTH_UNSUPPORTED = tuple(
+    Unsupported(name)
+    for name in (
+        "certs", "cert", "pubkeys", "eap_id", "aaa_id", "xauth_id", "cacerts", "cacert", "ca_id", "groups", "cert_policy",
+        "revocation",
+    )  # fmt: skip
+)
+CHILD = (
+    Key("local_ts", v.SELECTORS, "dynamic", "traffic on our side", "local_ts"),
+    Key("remote_ts", v.SELECTORS, "dynamic", "traffic on the peer's side", "remote_ts"),
+    Key("esp_proposals", v.ESP_PROPOSALS, "default", "suites for ESP, in order of preference", "esp_proposals"),
+    Key("mode", v.one_of("tunnel"), "tunnel", "IPsec mode", "mode"),
+    Key("rekey_time", v.TIME, "1h", "age at which the Child SA is rekeyed; 0 never", "rekey_time"),
+    Key("life_time", v.TIME, "110% of rekey_time", "age at which it is closed", "life_time"),
+    Key("rand_time", v.TIME, "life_time - rekey_time", "up to this much is taken off rekey_time", "rand_time"),
+    Key("rekey_bytes", v.SIZE, "0", "octets after which it is rekeyed; 0 never", "rekey_bytes"),
+    Key("life_bytes", v.SIZE, "110% of rekey_bytes", "octets after which it is closed", "life_bytes"),
+    Key("rekey_packets", v.COUNT, "0", "packets after which it is rekeyed; 0 never", "rekey_packets"),
+    Key("life_packets", v.COUNT, "110% of rekey_packets", "packets after which it is closed", "life_packets"),
+    Key("start_action", v.START_ACTION, "none", "at load: wait for traffic, set up, or both", "start_action"),
+    Key("close_action", v.END_ACTION, "none", "after the peer closed it", "close_action"),
+    Key("dpd_action", v.END_ACTION, "none", "after the peer was found dead", "dpd_action"),
+    Key("replay_window", v.Kind("32..65536", v._replay_window), "32", "packets of replay window", "replay_window"),
+)
+CHILD_UNSUPPORTED = (
+    Unsupported("ah_proposals"), Unsupported("sha256_96", ("no",)), Unsupported("updown"), Unsupported("hostaccess", ("no", "yes")),
+    Unsupported("policies", ("yes",)), Unsupported("policies_fwd_out", ("no",)), Unsupported("inactivity", ("0", "0s")),
+    Unsupported("ipcomp", ("no",)), Unsupported("reqid", ("0",)), Unsupported("priority", ("0",)), Unsupported("interface"),
+    Unsupported("hw_offload", ("no", "auto")), Unsupported("mark_in", ("0/0",)), Unsupported("mark_out", ("0/0",)),
+    Unsupported("mark_in_sa", ("no",)), Unsupported("set_mark_in"), Unsupported("set_mark_out"), Unsupported("if_id_in", ("0",)),
+    Unsupported("if_id_out", ("0",)), Unsupported("label"), Unsupported("label_mode", ("system",)),
+    Unsupported("tfc_padding", ("0",)), Unsupported("per_cpu_sas", ("no",)), Unsupported("rand_bytes"),
+    Unsupported("rand_packets"), Unsupported("copy_df", ("yes",)), Unsupported("copy_ecn", ("yes",)),
+    Unsupported("copy_dscp", ("out",)), Unsupported("icmp", ("no",)),
+)  # fmt: skip
+SECRET = (
+    Key("secret", v.SECRET, "", "the pre-shared key", "secret"),
+    Key("id", v.IDENTITY, "anyone", "whose key it is; `id1`, `id-peer`, … for several", "ids"),
+)
+SETTINGS = (
+    Key("retransmit_timeout", v.SECONDS, "4.0", "seconds before the first retransmission", "retransmit_timeout"),
+    Key("retransmit_base", v.SECONDS, "1.8", "how much longer each wait is than the one before", "retransmit_base"),
+    Key("retransmit_tries", v.integer(0, 100), "5", "retransmissions before the peer is given up", "retransmit_tries"),
+    Key("keep_alive", v.TIME, "20s", "NAT keepalive interval", "keep_alive"),
+    Key("half_open_timeout", v.TIME, "30s", "how long a handshake may stay half open", "half_open_timeout"),
+    Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs above which cookies are asked for", "cookie_threshold"),
+    Key("fragment_size", v.integer(576, 65535), "1280", "octets of an IP packet that carries an IKE fragment", "fragment_size"),
+    Key("delete_rekeyed_delay", v.TIME, "5s", "how long a rekeyed inbound SA stays", "delete_rekeyed_delay"),
+    Key("port", v.PORT, "500", "our IKE port", "port"),
+    Key("port_nat_t", v.PORT, "4500", "our port for IKE and ESP in UDP", "port_nat_t"),
+    Key("workers", v.integer(1, 64), "1", "threads that carry packets", "workers"),
+)

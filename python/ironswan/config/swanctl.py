@@ -1,0 +1,214 @@
+"""The syntax of swanctl.conf: nested sections, `key = value`, comments, quotes, include, inheritance."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ironswan.config.tree import Place, Problems, Section, Value
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "\n": ""}
+_NAME = re.compile(r"[^\s{}#=:\",]+")
+_MAXIMUM_DEPTH = 16
+Opener = Callable[[Path], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inheritance:
+    section: Section
+    bases: tuple[str, ...]
+    place: Place
+
+
+class _Parser:
+    """One pass over one file; sections merge into `root`, which the included files share."""
+
+    def __init__(self, path: Path, text: str, root: Section, problems: Problems, opener: Opener, depth: int) -> None:
+        self.path, self.text, self.problems, self.opener, self.depth = path, text, problems, opener, depth
+        self.at = 0
+        self.stack = [root]
+        self.opened: list[tuple[str, Place]] = []
+        self.inheritances: list[_Inheritance] = []
+
+    @property
+    def place(self) -> Place:
+        return Place(str(self.path), self.text.count("\n", 0, self.at) + 1)
+
+    def parse(self) -> None:
+        while self._skip_blank():
+            if self.text[self.at] == "}":
+                self.at += 1
+                if not self.opened:
+                    self.problems.add(self.place, "}", "there is no section to close")
+                else:
+                    self.opened.pop()
+                    self.stack.pop()
+            else:
+                self._statement()
+        for name, place in self.opened:
+            self.problems.add(place, name, "the section is not closed: add a }")
+
+    def _skip_blank(self) -> bool:
+        """Moves to the next thing that is neither white space nor comment; False at the end."""
+        while self.at < len(self.text):
+            if self.text[self.at] == "#":
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            elif self.text[self.at].isspace():
+                self.at += 1
+            else:
+                return True
+        return False
+
+    def _statement(self) -> None:
+        place = self.place
+        name = self._name()
+        if name is None:
+            self.problems.add(place, self.text[self.at], "a name was expected: write `key = value` or `name {`")
+            self._skip_line()
+            return
+        self._skip_spaces()
+        following = self.text[self.at : self.at + 1]
+        if name == "include" and following not in ("=", "{"):
+            self._include(place)
+            return
+        if following == "=":
+            self.at += 1
+            self.stack[-1].set(name, Value(self._value(), place))
+            return
+        bases: tuple[str, ...] = ()
+        if following == ":":
+            self.at += 1
+            bases = self._bases()
+        if self._skip_blank() and self.text[self.at] == "{":
+            self.at += 1
+            self._open(name, bases, place)
+            return
+        self.problems.add(place, name, f"neither a value nor a section: write `{name} = value` or `{name} {{`")
+        self._skip_line()
+
+    def _open(self, name: str, bases: tuple[str, ...], place: Place) -> None:
+        if len(self.stack) > _MAXIMUM_DEPTH:
+            self.problems.add(place, name, f"sections are nested more than {_MAXIMUM_DEPTH} deep")
+        section = self.stack[-1].child(name, place)
+        self.stack.append(section)
+        self.opened.append((name, place))
+        if bases:
+            self.inheritances.append(_Inheritance(section, bases, place))
+
+    def _name(self) -> str | None:
+        if self.text[self.at] == '"':
+            return self._quoted()
+        match = _NAME.match(self.text, self.at)
+        if match is None:
+            return None
+        self.at = match.end()
+        return match[0]
+
+    def _bases(self) -> tuple[str, ...]:
+        end = min((i for i in (self.text.find(c, self.at) for c in "{\n#") if i >= 0), default=len(self.text))
+        words = self.text[self.at : end].split(",")
+        self.at = end
+        return tuple(word.strip() for word in words if word.strip())
+
+    def _value(self) -> str:
+        """Words up to the end of the line, a comment or a closing brace; quoted pieces keep what they say."""
+        parts: list[str] = []
+        while self.at < len(self.text) and self.text[self.at] not in "\n#}":
+            if self.text[self.at] == '"':
+                parts.append(self._quoted())
+                continue
+            start = self.at
+            while self.at < len(self.text) and self.text[self.at] not in '\n#}"':
+                self.at += 1
+            plain = " ".join(self.text[start : self.at].split())
+            if plain:
+                parts.append(plain)
+        return " ".join(parts)
+
+    def _quoted(self) -> str:
+        place = self.place
+        self.at += 1
+        out: list[str] = []
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            self.at += 1
+            if char == '"':
+                return "".join(out)
+            if char == "\\" and self.at < len(self.text):
+                escaped = self.text[self.at]
+                out.append(_ESCAPES.get(escaped, "\\" + escaped))
+                self.at += 1
+            else:
+                out.append(char)
+        self.problems.add(place, '"', "the quotation is not closed")
+        return "".join(out)
+
+    def _include(self, place: Place) -> None:
+        pattern = self._value()
+        if not pattern:
+            self.problems.add(place, "include", "names no file")
+            return
+        if self.depth >= _MAXIMUM_DEPTH:
+            self.problems.add(place, "include", f"files include each other more than {_MAXIMUM_DEPTH} deep", value=pattern)
+            return
+        matches = sorted(glob.glob(str(self.path.parent / pattern)))
+        if not matches and not glob.has_magic(pattern):
+            self.problems.add(place, "include", "there is no such file", value=pattern)
+        for name in matches:
+            text = self.opener(Path(name))
+            if text is not None:
+                inner = _Parser(Path(name), text, self.stack[-1], self.problems, self.opener, self.depth + 1)
+                inner.parse()
+                self.inheritances += inner.inheritances
+
+    def _skip_spaces(self) -> None:
+        while self.at < len(self.text) and self.text[self.at] in " \t":
+            self.at += 1
+
+    def _skip_line(self) -> None:
+        end = self.text.find("\n", self.at)
+        self.at = len(self.text) if end < 0 else end
+
+
+def parse(path: Path, text: str, problems: Problems, opener: Opener) -> Section:
+    """The tree of a file and of those it includes (`opener` reads them, or notes why not). Mistakes go to `problems`."""
+    root = Section(Place(str(path), 1))
+    parser = _Parser(path, text, root, problems, opener, 0)
+    parser.parse()
+    _apply_inheritance(root, parser.inheritances, problems)
+    return root
+
+
+def _apply_inheritance(root: Section, inheritances: list[_Inheritance], problems: Problems) -> None:
+    """Bases first: a section that inherits from one that inherits gets both."""
+    pending = {id(item.section): item for item in inheritances}
+    done: set[int] = set()
+
+    def settle(item: _Inheritance, trail: tuple[int, ...]) -> None:
+        if id(item.section) in done:
+            return
+        for base in item.bases:
+            found = _find(root, base)
+            if found is None:
+                problems.add(item.place, base, "there is no such section to inherit from")
+            elif id(found) in trail or found is item.section:
+                problems.add(item.place, base, "the section inherits from itself")
+            else:
+                if id(found) in pending:
+                    settle(pending[id(found)], (*trail, id(item.section)))
+                item.section.inherit(found)
+        done.add(id(item.section))
+
+    for item in inheritances:
+        settle(item, ())
+
+
+def _find(root: Section, path: str) -> Section | None:
+    section: Section | None = root
+    for name in path.split("."):
+        section = section.sections.get(name) if section is not None else None
+    return section

@@ -1,0 +1,77 @@
+"""What both syntaxes are read into: sections and values, each knowing where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ironswan.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as text. Its repr does not show it, since it may be a secret."""
+
+    text: str = field(repr=False)
+    place: Place
+
+
+@dataclass(slots=True)
+class Section:
+    """Named values and sections, in the order of the file."""
+
+    place: Place
+    values: dict[str, Value] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
+
+    def merge(self, other: Section) -> None:
+        """Adds what another section says; its values win."""
+        for key, value in other.values.items():
+            self.set(key, value)
+        for name, section in other.sections.items():
+            self.child(name, section.place).merge(section)
+
+    def inherit(self, base: Section) -> None:
+        """Adds what `base` says and this section does not."""
+        for key, value in base.values.items():
+            self.values.setdefault(key, value)
+        for name, section in base.sections.items():
+            self.child(name, section.place).inherit(section)
+
+    def set(self, key: str, value: Value) -> None:
+        """Sets a value; an empty one unsets it, so that the default applies."""
+        if value.text:
+            self.values[key] = value
+        else:
+            self.values.pop(key, None)
+
+    def child(self, name: str, place: Place) -> Section:
+        """The section of that name, made if need be: repeated sections merge."""
+        return self.sections.setdefault(name, Section(place))
+
+    def walk(self, *path: str) -> Iterator[tuple[tuple[str, ...], Section]]:
+        """This section and all below it, with their paths."""
+        yield path, self
+        for name, section in self.sections.items():
+            yield from section.walk(*path, name)
+
+
+@dataclass(slots=True)
+class Problems:
+    """Every mistake found so far."""
+
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, place: Place, key: str, message: str, *, value: str = "", allowed: str = "") -> None:
+        """Notes one mistake."""
+        problem = Problem(place.file, place.line, key, value, message, allowed)
+        if problem not in self.found:
+            self.found.append(problem)

@@ -1,0 +1,152 @@
+"""How one value is read: a function from text to a value each, raising ValueError in words."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any, Generic, TypeVar
+
+from ironswan.policy.identity import Identity
+from ironswan.policy.proposals import default_proposals, parse_proposal
+from ironswan.policy.selectors import SelectorTemplate, parse_selector
+from ironswan.policy.transforms import Proposal, Protocol
+
+T = TypeVar("T")
+_TIME = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_TRUE, _FALSE = ("yes", "true", "enabled", "1"), ("no", "false", "disabled", "0")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of value: what may be written, and how it is read."""
+
+    allowed: str
+    read: Callable[[str], T]
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError("neither yes nor no")
+
+
+def _scaled(units: dict[str, int], text: str) -> int:
+    match = re.fullmatch(r"(\d{1,15})\s*([a-z]?)", text.lower())
+    if match is None or match[2] not in units:
+        raise ValueError("not a number with a unit")
+    return int(match[1]) * units[match[2]]
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def one_of(*words: str, **aliases: str) -> Kind[str]:
+    """One of some words; aliases stand for others."""
+
+    def read(text: str) -> str:
+        word = aliases.get(text.lower(), text.lower())
+        if word not in words:
+            raise ValueError("not one of them")
+        return word
+
+    return Kind(", ".join(words), read)
+
+
+def integer(low: int, high: int) -> Kind[int]:
+    """A whole number."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+            raise ValueError("out of range")
+        return int(text)
+
+    return Kind(f"{low}..{high}", read)
+
+
+def _start_action(text: str) -> str:
+    words = {"route": "trap"}
+    parts = {words.get(part.strip(), part.strip()) for part in text.lower().split("|")}
+    if not parts <= {"none", "trap", "start"} or ("none" in parts and len(parts) > 1):
+        raise ValueError("not an action")
+    return "trap|start" if parts == {"trap", "start"} else parts.pop()
+
+
+def _proposals(protocol: Protocol) -> Callable[[str], tuple[Proposal, ...]]:
+    def read(text: str) -> tuple[Proposal, ...]:
+        found: list[Proposal] = []
+        for item in items(text):
+            found += default_proposals(protocol) if item == "default" else [parse_proposal(item, protocol)]
+        if not found:
+            raise ValueError("no proposal")
+        return tuple(found)
+
+    return read
+
+
+def _selectors(text: str) -> tuple[SelectorTemplate, ...]:
+    return tuple(parse_selector(item) for item in items(text))
+
+
+def _host(text: str) -> str:
+    if text == "%any":
+        return text
+    if "/" in text:
+        return str(ip_network(text, strict=False))
+    if re.fullmatch(r"[\d.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", text):
+        return str(ip_address(text))
+    first, dash, last = text.partition("-")
+    if dash and re.fullmatch(r"[\d.]+|.*:.*", first):
+        if int(ip_address(first)) > int(ip_address(last)):
+            raise ValueError(f"the range {text} goes downwards")
+        return text
+    if not _HOST.fullmatch(text):
+        raise ValueError(f"{text!r} is neither an address nor a host name")
+    return text
+
+
+def _secret(text: str) -> bytes:
+    """A secret; the words of an error never contain it."""
+    try:
+        if text[:2].lower() == "0x":
+            return bytes.fromhex(text[2:])
+        if text[:2] == "0s":
+            return binascii.a2b_base64(text[2:], strict_mode=True)
+    except ValueError:
+        raise ValueError("what follows 0x is not hexadecimal, or what follows 0s is not Base64") from None
+    return text.encode()
+
+
+def _replay_window(text: str) -> int:
+    size = integer(0, 65536).read(text)
+    if size == 0:
+        raise ValueError("a tunnel without replay protection is not supported")
+    return max(size, 32)
+
+
+BOOLEAN = Kind("yes, no", _boolean)
+TIME = Kind("a time: 30s, 10m, 4h, 1d", lambda text: float(_scaled(_TIME, text)))
+SIZE = Kind("octets: 0, 500m, 2g", lambda text: _scaled(_SIZE, text))
+COUNT = integer(0, 10**12 - 1)
+PORT = integer(1, 65535)
+SECONDS: Kind[float] = Kind("seconds: 4.0", float)
+START_ACTION = Kind("none, trap, start, trap|start", _start_action)
+END_ACTION = one_of("none", "trap", "start", clear="none", route="trap", hold="trap", restart="start")
+IKE_PROPOSALS = Kind("keywords such as aes128gcm16-prfsha256-x25519, or default", _proposals(Protocol.IKE))
+ESP_PROPOSALS = Kind("keywords such as aes128gcm16-x25519, or default", _proposals(Protocol.ESP))
+SELECTORS = Kind("10.1.0.0/16, 10.1.0.1-10.1.0.9, dynamic, each with [tcp/80] or the like", _selectors)
+HOSTS = Kind("addresses, prefixes, ranges, host names, %any", lambda text: tuple(_host(item) for item in items(text)))
+IDENTITY: Kind[Identity | None] = Kind(
+    "a host name, an address, user@host, keyid:text", lambda text: None if text == "%any" else Identity.parse(text)
+)
+SECRET = Kind("text, 0x and hexadecimal, 0s and Base64", _secret)
+TEXT = Kind("text", str)
+AnyKind = Kind[Any]

@@ -1,0 +1,31 @@
+"""The data plane in Rust."""
+
+from __future__ import annotations
+
+from ironswan import _native
+from ironswan.dataplane.port import DataPlane
+
+
+def open_dataplane(
+    *,
+    tun_name: str = "ipsec0",
+    mtu: int = 1422,
+    workers: int = 1,
+    ike_port: int = 500,
+    nat_t_port: int = 4500,
+    mark: int = 0,
+    offloads: str = "auto",
+) -> DataPlane:
+    """Create the TUN device, bind the UDP ports and start the workers, in this thread's network namespace.
+
+    `offloads` is "auto", "on" (an error where the kernel has none) or "off". Raises OSError.
+    """
+    return _native.DataPlane(
+        tun_name=tun_name,
+        mtu=mtu,
+        workers=workers,
+        ike_port=ike_port,
+        nat_t_port=nat_t_port,
+        mark=mark,
+        offloads=offloads,
+    )

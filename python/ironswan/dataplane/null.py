@@ -1,0 +1,206 @@
+"""A data plane without packets: it records what it is told, and says what a test lets it say."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from itertools import count
+
+from ironswan.dataplane.port import Notice, Selector
+
+
+@dataclass(slots=True)
+class InstalledSa:
+    """An SA as installed. For an inbound one `local` is None."""
+
+    spi: int
+    suite: str
+    keymat: bytes = field(repr=False)
+    esn: bool
+    local: tuple[str, int] | None
+    remote: tuple[str, int]
+    limits: dict[str, int]
+
+
+@dataclass(slots=True)
+class InstalledPolicy:
+    """A policy as added, and the handle it is bound to."""
+
+    local_ts: list[Selector]
+    remote_ts: list[Selector]
+    priority: int
+    handle: int | None = None
+
+
+class NullDataPlane:
+    """Records calls in `calls`, keeps the state they make, and gives what `tell` was given."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.calls: list[tuple[str, tuple[object, ...]]] = []
+        self.sent: list[tuple[str, int, str, int, bytes]] = []
+        self.inbound: dict[int, InstalledSa] = {}
+        self.outbound: dict[int, InstalledSa] = {}
+        self.policies: dict[int, InstalledPolicy] = {}
+        self.volumes: dict[int, tuple[int, int]] = {}
+        self.closed = False
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._notices: list[Notice] = []
+        self._spis = count(0x00100001)
+        self._handles = count(1)
+        self._allocated: set[int] = set()
+
+    def tell(self, *notices: Notice) -> None:
+        """Let the next `drain` give these."""
+        self._notices.extend(notices)
+        os.eventfd_write(self._event, 1)
+
+    def fileno(self) -> int:
+        """See the port."""
+        return self._event
+
+    def drain(self) -> list[Notice]:
+        """See the port."""
+        if self._notices:
+            os.eventfd_read(self._event)
+        notices, self._notices = self._notices, []
+        return notices
+
+    def send(self, local_addr: str, local_port: int, remote_addr: str, remote_port: int, data: bytes) -> bool:
+        """See the port."""
+        self.sent.append((local_addr, local_port, remote_addr, remote_port, data))
+        return True
+
+    def allocate_spi(self) -> int:
+        """See the port."""
+        spi = next(self._spis)
+        self._allocated.add(spi)
+        return spi
+
+    def release_spi(self, spi: int) -> None:
+        """See the port."""
+        self._record("release_spi", spi)
+        self._allocated.discard(spi)
+        self.inbound.pop(spi, None)
+
+    def install_inbound(
+        self,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        esn: bool,
+        replay_window: int,  # noqa: ARG002  the port's signature
+        remote_ts: list[Selector],  # noqa: ARG002
+        local_ts: list[Selector],  # noqa: ARG002
+        remote_addr: str,
+        remote_port: int,
+        **limits: int,
+    ) -> None:
+        """See the port."""
+        if spi not in self._allocated:
+            raise ValueError(f"no inbound SPI {spi:#010x}")
+        self._record("install_inbound", spi)
+        self.inbound[spi] = InstalledSa(spi, suite, keymat, esn, None, (remote_addr, remote_port), limits)
+
+    def remove_inbound(self, spi: int) -> None:
+        """See the port."""
+        self._record("remove_inbound", spi)
+        self._allocated.discard(spi)
+        self.inbound.pop(spi, None)
+
+    def install_outbound(
+        self,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        esn: bool,
+        local_addr: str,
+        local_port: int,
+        remote_addr: str,
+        remote_port: int,
+        key_owner: int = 0,  # noqa: ARG002  the port's signature
+        **limits: int,
+    ) -> int:
+        """See the port."""
+        handle = next(self._handles)
+        self._record("install_outbound", spi, handle)
+        local, remote = (local_addr, local_port), (remote_addr, remote_port)
+        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits)
+        return handle
+
+    def remove_outbound(self, handle: int) -> None:
+        """See the port."""
+        self._record("remove_outbound", handle)
+        self.outbound.pop(handle, None)
+        for policy in self.policies.values():
+            if policy.handle == handle:
+                policy.handle = None
+
+    def update_endpoint(
+        self, handle: int, local_addr: str, local_port: int, remote_addr: str, remote_port: int
+    ) -> None:
+        """See the port."""
+        self._record("update_endpoint", handle, local_addr, local_port, remote_addr, remote_port)
+        sa = self._outbound(handle)
+        sa.local, sa.remote = (local_addr, local_port), (remote_addr, remote_port)
+
+    def add_policy(
+        self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0
+    ) -> None:
+        """See the port."""
+        if policy_id in self.policies:
+            raise ValueError(f"policy {policy_id} exists already")
+        self._record("add_policy", policy_id)
+        self.policies[policy_id] = InstalledPolicy(local_ts, remote_ts, priority)
+
+    def bind_policy(self, policy_id: int, handle: int | None) -> None:
+        """See the port."""
+        if policy_id not in self.policies:
+            raise ValueError(f"no policy {policy_id}")
+        if handle is not None:
+            self._outbound(handle)
+        self._record("bind_policy", policy_id, handle)
+        self.policies[policy_id].handle = handle
+
+    def remove_policy(self, policy_id: int) -> None:
+        """See the port."""
+        self._record("remove_policy", policy_id)
+        self.policies.pop(policy_id, None)
+
+    def counters(self) -> dict[str, int]:
+        """See the port."""
+        return {}
+
+    def inbound_counters(self, spi: int) -> tuple[int, int]:
+        """Return what `volumes` says of the SPI."""
+        if spi not in self.inbound:
+            raise ValueError(f"no inbound SPI {spi:#010x}")
+        return self.volumes.get(spi, (0, 0))
+
+    def outbound_counters(self, handle: int) -> tuple[int, int]:
+        """Return what `volumes` says of the SA's SPI."""
+        return self.volumes.get(self._outbound(handle).spi, (0, 0))
+
+    def offloads(self) -> dict[str, bool]:
+        """See the port."""
+        return {}
+
+    def interface(self) -> tuple[str, int]:
+        """See the port."""
+        return "null", 0
+
+    def close(self) -> None:
+        """See the port."""
+        if not self.closed:
+            self.closed = True
+            os.close(self._event)
+
+    def _record(self, name: str, *arguments: object) -> None:
+        self.calls.append((name, arguments))
+
+    def _outbound(self, handle: int) -> InstalledSa:
+        if handle not in self.outbound:
+            raise ValueError(f"no outbound SA {handle}")
+        return self.outbound[handle]

@@ -1,0 +1,110 @@
+"""What a gateway may ask of a data plane, and what it hears back. Addresses are text, SPIs and handles are ints."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ironswan._native import Acquire, IkeDatagram, SaNotice
+
+__all__ = ["Acquire", "DataPlane", "IkeDatagram", "Notice", "SaNotice", "Selector"]
+
+Notice = IkeDatagram | Acquire | SaNotice
+Selector = tuple[int, str, str, int, int]
+"""Protocol (0 any), start and end address, start and end port (65535 and 0: OPAQUE)."""
+
+
+class DataPlane(Protocol):
+    """SAs, policies and sockets. Methods raise ValueError for what does not exist, RuntimeError after `close`."""
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable while `drain` has something."""
+
+    def drain(self) -> list[Notice]:
+        """Take all notices; those about SAs and acquires come before IKE messages."""
+
+    def send(self, local_addr: str, local_port: int, remote_addr: str, remote_port: int, data: bytes) -> bool:
+        """Send an IKE message (marker added on the shared port) or a keepalive; False when the kernel refuses."""
+
+    def allocate_spi(self) -> int:
+        """Reserve an inbound SPI."""
+
+    def release_spi(self, spi: int) -> None:
+        """Give an inbound SPI back, with the SA on it; unknown ones are ignored."""
+
+    def install_inbound(
+        self,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        esn: bool,
+        replay_window: int,
+        remote_ts: list[Selector],
+        local_ts: list[Selector],
+        remote_addr: str,
+        remote_port: int,
+        soft_packets: int = 0,
+        hard_packets: int = 0,
+        soft_bytes: int = 0,
+        hard_bytes: int = 0,
+    ) -> None:
+        """Install an inbound SA on an allocated SPI; limits of 0 are none."""
+
+    def remove_inbound(self, spi: int) -> None:
+        """Remove an inbound SA and give its SPI back; unknown ones are ignored."""
+
+    def install_outbound(
+        self,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        esn: bool,
+        local_addr: str,
+        local_port: int,
+        remote_addr: str,
+        remote_port: int,
+        soft_packets: int = 0,
+        hard_packets: int = 0,
+        soft_bytes: int = 0,
+        hard_bytes: int = 0,
+        key_owner: int = 0,
+    ) -> int:
+        """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair."""
+
+    def remove_outbound(self, handle: int) -> None:
+        """Stop sending on an SA; policies bound to it have none then. Unknown handles are ignored."""
+
+    def update_endpoint(
+        self, handle: int, local_addr: str, local_port: int, remote_addr: str, remote_port: int
+    ) -> None:
+        """Send from and to other addresses; the paired inbound SA expects packets from there."""
+
+    def add_policy(
+        self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0
+    ) -> None:
+        """Add a policy without SA; lower priority numbers are asked first."""
+
+    def bind_policy(self, policy_id: int, handle: int | None) -> None:
+        """Let a policy use another outbound SA, or none (its packets are held); held packets are sent."""
+
+    def remove_policy(self, policy_id: int) -> None:
+        """Remove a policy, so that its packets are dropped; unknown ids are ignored."""
+
+    def counters(self) -> dict[str, int]:
+        """Return batch statistics, and one counter for each reason to drop."""
+
+    def inbound_counters(self, spi: int) -> tuple[int, int]:
+        """Return packets and inner octets an inbound SA has carried."""
+
+    def outbound_counters(self, handle: int) -> tuple[int, int]:
+        """Return packets and inner octets an outbound SA has carried."""
+
+    def offloads(self) -> dict[str, bool]:
+        """Return which offloads are on."""
+
+    def interface(self) -> tuple[str, int]:
+        """Return name and index of the TUN device."""
+
+    def close(self) -> None:
+        """Stop and free everything; closing twice is harmless."""

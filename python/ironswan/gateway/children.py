@@ -1,0 +1,168 @@
+"""Child SAs in the data plane: installs, switches, moves and removes them as the engine's events say. Keeps no keys."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ironswan.gateway.policies import Policies, as_tuples
+from ironswan.ike.events import ChildSa
+from ironswan.ike.types import Endpoint
+
+if TYPE_CHECKING:
+    from ironswan.dataplane.port import DataPlane
+
+
+@dataclass(slots=True)
+class Installed:
+    """A Child SA as it is in the data plane; `handle` None once its outbound half is gone."""
+
+    child: ChildSa
+    handle: int | None
+    seen_packets: int = 0
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """Connection and child it belongs to."""
+        return self.child.connection, self.child.name
+
+
+class Children:
+    """All Child SAs of the gateway."""
+
+    def __init__(self, dataplane: DataPlane, policies: Policies) -> None:
+        """None yet."""
+        self._dataplane = dataplane
+        self._policies = policies
+        self._installed: dict[int, Installed] = {}
+
+    def __iter__(self) -> Iterator[Installed]:
+        """In the order of installation."""
+        return iter(list(self._installed.values()))
+
+    def get(self, child_id: int) -> Installed | None:
+        """The one with this id."""
+        return self._installed.get(child_id)
+
+    def install(self, child: ChildSa, outbound: bool) -> None:
+        """Both halves at once, so that the keys are handed over once; it sends only when `outbound` or told later.
+
+        Raises ValueError or OSError when the data plane does not take it; then nothing of it stays.
+        """
+        self._install_inbound(child)
+        try:
+            handle = self._install_outbound(child)
+        except (ValueError, OSError):
+            self._dataplane.remove_inbound(child.inbound_spi)
+            raise
+        keyless = dataclasses.replace(child, keymat_in=b"", keymat_out=b"")
+        self._installed[child.child_id] = Installed(keyless, handle)
+        self._policies.join(child.child_id, (child.connection, child.name), child.ts_local, child.ts_remote)
+        if outbound:
+            self.outbound_ready(child.child_id)
+
+    def _install_inbound(self, child: ChildSa) -> None:
+        self._dataplane.install_inbound(
+            child.inbound_spi,
+            child.suite,
+            child.keymat_in,
+            esn=child.esn,
+            replay_window=child.replay_window,
+            remote_ts=as_tuples(child.ts_remote),
+            local_ts=as_tuples(child.ts_local),
+            remote_addr=str(child.remote.address),
+            remote_port=child.remote.port,
+            **self._limits(child),
+        )
+
+    def _install_outbound(self, child: ChildSa) -> int:
+        return self._dataplane.install_outbound(
+            child.outbound_spi,
+            child.suite,
+            child.keymat_out,
+            esn=child.esn,
+            local_addr=str(child.local.address),
+            local_port=child.local.port,
+            remote_addr=str(child.remote.address),
+            remote_port=child.remote.port,
+            key_owner=child.inbound_spi,
+            **self._limits(child),
+        )
+
+    @staticmethod
+    def _limits(child: ChildSa) -> dict[str, int]:
+        policy = child.policy
+        return {
+            "soft_packets": policy.rekey_packets,
+            "hard_packets": policy.life_packets,
+            "soft_bytes": policy.rekey_bytes,
+            "hard_bytes": policy.life_bytes,
+        }
+
+    def outbound_ready(self, child_id: int) -> None:
+        """The peer receives on it: send on it."""
+        entry = self._installed.get(child_id)
+        if entry is not None and entry.handle is not None:
+            self._policies.use(child_id, entry.handle)
+
+    def outbound_removed(self, child_id: int) -> None:
+        """Send on it no more; it still receives."""
+        entry = self._installed.get(child_id)
+        if entry is None or entry.handle is None:
+            return
+        self._policies.disuse(child_id)
+        self._dataplane.remove_outbound(entry.handle)
+        entry.handle = None
+
+    def removed(self, child_id: int) -> Installed | None:
+        """Remove both halves; returns what it was."""
+        entry = self._installed.get(child_id)
+        if entry is None:
+            return None
+        self.outbound_removed(child_id)
+        self._policies.leave(child_id)
+        self._dataplane.remove_inbound(entry.child.inbound_spi)
+        return self._installed.pop(child_id)
+
+    def moved(self, ike_id: int, local: Endpoint, remote: Endpoint) -> None:
+        """The IKE SA's endpoints changed: its children's outbound halves follow."""
+        for entry in self:
+            if entry.child.ike_id != ike_id:
+                continue
+            entry.child = dataclasses.replace(entry.child, local=local, remote=remote)
+            if entry.handle is not None:
+                self._dataplane.update_endpoint(
+                    entry.handle, str(local.address), local.port, str(remote.address), remote.port
+                )
+
+    def inherited(self, old: int, new: int) -> None:
+        """An IKE SA was rekeyed: its children belong to the new one."""
+        for entry in self:
+            if entry.child.ike_id == old:
+                entry.child = dataclasses.replace(entry.child, ike_id=new)
+
+    def heard(self) -> list[int]:
+        """Inbound SPIs on which authenticated packets came since last asked."""
+        spis = []
+        for entry in self:
+            packets, _ = self._dataplane.inbound_counters(entry.child.inbound_spi)
+            if packets != entry.seen_packets:
+                entry.seen_packets = packets
+                spis.append(entry.child.inbound_spi)
+        return spis
+
+    def counters(self, child_id: int) -> dict[str, int]:
+        """Packets and octets carried."""
+        entry = self._installed.get(child_id)
+        if entry is None:
+            return {}
+        packets_in, bytes_in = self._dataplane.inbound_counters(entry.child.inbound_spi)
+        packets_out, bytes_out = (0, 0) if entry.handle is None else self._dataplane.outbound_counters(entry.handle)
+        return {
+            "packets_in": packets_in,
+            "bytes_in": bytes_in,
+            "packets_out": packets_out,
+            "bytes_out": bytes_out,
+        }

@@ -1,0 +1,160 @@
+"""The life of the gateway process: configuration, data plane, network, control socket, signals; the same backwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ironswan.config import load
+from ironswan.control.protocol import CommandError, ExitCode
+from ironswan.control.server import ControlServer, claim
+from ironswan.errors import ConfigurationError
+from ironswan.gateway import log as logs
+from ironswan.gateway.addresses import literal
+from ironswan.gateway.commands import Commands
+from ironswan.gateway.gateway import Gateway
+from ironswan.gateway.hardening import harden
+from ironswan.gateway.netlink import MARK, Netlink
+from ironswan.gateway.routes import tun_mtu
+from ironswan.gateway.upkeep import unstartable
+
+if TYPE_CHECKING:
+    from ironswan.dataplane.port import DataPlane
+    from ironswan.gateway.routes import Prefix
+    from ironswan.policy.connection import Configuration, Settings
+
+GOODBYE_SECONDS = 2.0
+# On a path of 1,500 octets this leaves room for PPPoE, and payloads are whole blocks of the cipher.
+LARGEST_MTU = 1422
+TUN = Path("/dev/net/tun")
+log = logging.getLogger("ironswan.gateway")
+
+
+async def run(path: Path, socket: Path, *, tun_name: str = "ipsec0") -> int:
+    """Run a gateway until SIGTERM, SIGINT or the command `stop`; returns the exit code."""
+    harden()
+    logs.configure()
+    try:
+        configuration = load(path)
+        claim(socket)
+        return await _with_dataplane(configuration, path, socket, tun_name)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        return ExitCode.CONFIGURATION
+    except CommandError as error:
+        log.error("%s", error.message)
+        return error.code
+
+
+async def _with_dataplane(configuration: Configuration, path: Path, socket: Path, tun_name: str) -> int:
+    dataplane = open_dataplane(configuration.settings, tun_name)
+    network = Netlink()
+    code = ExitCode.FAILED
+    try:
+        mtu, stale = await _set_up(network, dataplane, configuration)
+        gateway = Gateway(configuration, dataplane, network, mark=MARK, mtu=mtu, stale=stale)
+        code = await _serve(gateway, path, socket)
+    finally:
+        with contextlib.suppress(Exception):
+            # A gateway that failed leaves what a killed one leaves: what was protected stays refused.
+            await network.tear_down(keep_refusing=code is ExitCode.FAILED)
+        dataplane.close()
+    return code
+
+
+async def _set_up(
+    network: Netlink, dataplane: DataPlane, configuration: Configuration
+) -> tuple[int, tuple[Prefix, ...]]:
+    name, index = dataplane.interface()
+    try:
+        version = 6 if _uses_ipv6(configuration) else 4
+        mtu = min(LARGEST_MTU, tun_mtu(await network.outer_mtu(index), version))
+        return mtu, await network.set_up(index, mtu)
+    except Exception as error:  # whatever netlink says, it is one sentence for the operator  # noqa: BLE001
+        raise CommandError(ExitCode.PERMISSION, f"cannot set {name} up: {error}") from None
+
+
+async def _serve(gateway: Gateway, path: Path, socket: Path) -> ExitCode:
+    commands = Commands(gateway, path)
+    server = ControlServer(socket, commands.handle)
+    _on_signals(commands)
+    for connection, child in unstartable(gateway.configuration):
+        log.warning("%s/%s has a start action, but its connection names no peer to go to", connection, child)
+    await gateway.start()
+    await server.start()
+    count, name = len(gateway.configuration.connections), gateway.dataplane.interface()[0]
+    log.info("ready: %d connections, %s with MTU %d, control at %s", count, name, gateway.mtu, socket)
+    stop = asyncio.ensure_future(commands.stop.wait())
+    ends: set[asyncio.Future[Any]] = {stop, gateway.failed}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    failure = gateway.failed.result() if gateway.failed.done() else None
+    log.info("ending") if failure is None else log.critical("%s; ending", failure)
+    await server.stop()
+    await gateway.stop(GOODBYE_SECONDS if failure is None else 0.0)
+    return ExitCode.OK if failure is None else ExitCode.FAILED
+
+
+def _on_signals(commands: Commands) -> None:
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        with contextlib.suppress(CommandError):  # it has been logged
+            await commands.reload()
+
+    def hang_up() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGTERM, commands.stop.set)
+    loop.add_signal_handler(signal.SIGINT, commands.stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
+    """Make the data plane. Raises CommandError with one sentence that says what is in the way."""
+    try:
+        from ironswan.dataplane import native
+    except ImportError as error:
+        raise CommandError(ExitCode.FAILED, f"the native module does not load: {error}") from None
+    try:
+        return native.open_dataplane(
+            tun_name=tun_name,
+            mtu=LARGEST_MTU,
+            workers=settings.workers,
+            ike_port=settings.port,
+            nat_t_port=settings.port_nat_t,
+            mark=MARK,
+        )
+    except OSError as error:
+        raise CommandError(ExitCode.PERMISSION, _obstacle(error, settings, tun_name)) from None
+    except (ValueError, RuntimeError) as error:
+        raise CommandError(ExitCode.FAILED, f"the data plane does not start: {error}") from None
+
+
+def _obstacle(error: OSError, settings: Settings, tun_name: str) -> str:
+    if not TUN.exists():
+        return f"{TUN} is missing: load the tun module, or give the container the device (--device {TUN})"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return "not permitted: a gateway needs root, or CAP_NET_ADMIN and the right to use ports below 1024"
+    if error.errno == errno.EBUSY:
+        return f"the interface {tun_name} is in use: another gateway runs in this network namespace"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"UDP port {settings.port} or {settings.port_nat_t} is in use: another IKE daemon, or another gateway, "
+            "runs in this network namespace"
+        )
+    return f"the data plane does not start: {error.strerror or error}"
+
+
+def _uses_ipv6(configuration: Configuration) -> bool:
+    texts = (t for c in configuration.connections for t in (*c.local_addrs, *c.remote_addrs))
+    return any((address := literal(t)) is not None and address.version == 6 for t in texts)

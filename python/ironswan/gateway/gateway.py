@@ -1,0 +1,275 @@
+"""Feeds the engine what arrives, sends what it wants sent, and applies its events to the data plane and the routes.
+
+Everything here runs on the event loop; the engine and the data plane's calls do not block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ironswan.control.protocol import CommandError, ExitCode
+from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, SaNotice
+from ironswan.gateway.addresses import endpoints
+from ironswan.gateway.children import Children
+from ironswan.gateway.log import RateLimit, plain
+from ironswan.gateway.operations import Operations
+from ironswan.gateway.policies import Policies, Target
+from ironswan.gateway.protection import Protection, is_static
+from ironswan.gateway.upkeep import Upkeep
+from ironswan.ike import events as ev
+from ironswan.ike.environment import Environment
+from ironswan.ike.manager import IkeManager
+from ironswan.ike.types import Datagram, Endpoint, IkeSaStatus, IkeState, Outcome, Packet
+from ironswan.policy.connection import EndAction
+
+if TYPE_CHECKING:
+    from ironswan.gateway.netlink import Network
+    from ironswan.gateway.routes import Prefix
+    from ironswan.policy.connection import Configuration
+
+TICK = 1.0
+# An SPI given to the engine that was not installed by then belongs to an exchange that ended long ago.
+SPI_UNUSED = 7200.0
+log = logging.getLogger("ironswan.gateway")
+
+
+class Gateway:
+    """One engine, one data plane, one network."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        dataplane: DataPlane,
+        network: Network,
+        *,
+        mark: int = 0,
+        mtu: int = 0,
+        stale: tuple[Prefix, ...] = (),
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Nothing runs before `start`; `stale` are prefixes a dead gateway of this machine left protected."""
+        self.configuration = configuration
+        self.dataplane = dataplane
+        self.network = network
+        self.mark = mark
+        self.mtu = mtu
+        self.loop = asyncio.get_running_loop()
+        self.manager = IkeManager(configuration, Environment(entropy, self._allocate_spi))
+        self.policies = Policies(dataplane)
+        self.children = Children(dataplane, self.policies)
+        self.protection = Protection(network, self.policies, stale)
+        self.operations = Operations()
+        self.upkeep = Upkeep(self)
+        self.rejects: Counter[str] = Counter()
+        self.established_at: dict[int, float] = {}
+        self.failed: asyncio.Future[str] = self.loop.create_future()
+        self.watchers: set[Callable[[ev.Event], None]] = set()
+        self._limit = RateLimit()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._spis: dict[int, float] = {}
+        self._apply: dict[type, Callable[..., None]] = {
+            ev.ChildInstalled: self._child_installed,
+            ev.ChildOutboundReady: lambda e: self.children.outbound_ready(e.child_id),
+            ev.ChildOutboundRemoved: lambda e: self.children.outbound_removed(e.child_id),
+            ev.ChildRemoved: self._child_removed,
+            ev.IkeEstablished: self._ike_established,
+            ev.IkeRekeyed: self._ike_rekeyed,
+            ev.IkeRemoved: self._ike_removed,
+            ev.EndpointChanged: lambda e: self.children.moved(e.ike_id, e.local, e.remote),
+            ev.OperationDone: lambda e: self.operations.done(e.operation, e.outcome),
+            ev.Rejected: self._rejected,
+        }
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self.loop.time()
+
+    async def start(self) -> None:
+        """Begin to serve: protect what is configured to be, start what is configured to start."""
+        self.protection.inherit(self.configuration)
+        self.upkeep.configure(self.configuration)
+        self.protection.changed()
+        await self.protection.settled()
+        self.loop.add_reader(self.dataplane.fileno(), self._readable)
+        self._tick = self.loop.call_later(TICK, self._every_second)
+        self._pump()
+
+    async def stop(self, patience: float) -> None:
+        """Tell every peer goodbye, wait for their answers at most `patience` seconds, remove everything of ours."""
+        self.upkeep.stop()
+        farewell = self.operations.expect(self.manager.shutdown(self.now))
+        self._pump()
+        if self.manager.snapshot(self.now):
+            await asyncio.wait({farewell}, timeout=patience)
+        self.loop.remove_reader(self.dataplane.fileno())
+        for timer in (self._timer, self._tick):
+            if timer is not None:
+                timer.cancel()
+        await self.protection.settled()
+        for entry in self.children:
+            self.children.removed(entry.child.child_id)
+        self.policies.clear()
+
+    def command(self, start: Callable[[float], int]) -> asyncio.Future[Outcome]:
+        """Give the engine a command; the future of its outcome."""
+        future = self.operations.expect(start(self.now))
+        self._pump()
+        return future
+
+    async def bring_up(self, target: Target, packet: Packet | None = None) -> asyncio.Future[Outcome]:
+        """Begin to set a child up, or join the attempt under way. Raises CommandError when it cannot even begin."""
+        name, child = target
+        local, remote = await self.endpoints(name)
+        return self.command(lambda now: self.manager.initiate(name, child, now, local, remote, packet))
+
+    async def endpoints(self, name: str) -> tuple[Endpoint, Endpoint]:
+        """Where a connection's IKE SA runs, or would. Raises CommandError when that cannot be found out."""
+        for sa in self.snapshot():
+            if sa.connection == name and sa.state == IkeState.ESTABLISHED.value:
+                return sa.local, sa.remote
+        connection = self.configuration.connection(name)
+        if connection is None:
+            raise CommandError(ExitCode.NO_SUCH_OBJECT, f"{name} is not configured any more")
+        own = await self.network.addresses()
+        return await endpoints(connection, self.configuration.settings, own, self.mark)
+
+    def snapshot(self) -> tuple[IkeSaStatus, ...]:
+        """All IKE SAs now."""
+        return tuple(self.manager.snapshot(self.now))
+
+    def _allocate_spi(self) -> int:
+        spi = self.dataplane.allocate_spi()
+        self._spis[spi] = self.now
+        return spi
+
+    def _readable(self) -> None:
+        for item in self.dataplane.drain():
+            try:
+                self._take(item)
+            except Exception:  # a fault with one must not lose the others
+                self.rejects["internal"] += 1
+                if self._limit.admit("internal", self.now):
+                    log.exception("a fault of ours while handling a message")
+        self._pump()
+
+    def _take(self, item: IkeDatagram | Acquire | SaNotice) -> None:
+        if isinstance(item, IkeDatagram):
+            local = Endpoint.parse(item.local_addr, item.local_port)
+            remote = Endpoint.parse(item.remote_addr, item.remote_port)
+            self.manager.receive(Datagram(local, remote, item.data), self.now)
+        elif isinstance(item, Acquire):
+            self._acquire(item)
+        else:
+            self._notice(item)
+
+    def _acquire(self, item: Acquire) -> None:
+        target = self.policies.acquirer(item.policy_id)
+        if target is not None:
+            packet = Packet(ip_address(item.src), ip_address(item.dst), item.protocol, item.sport, item.dport)
+            self.upkeep.acquire(target, packet)
+
+    def _notice(self, item: SaNotice) -> None:
+        if item.kind == "first_packet":
+            self.manager.inbound_traffic(item.spi, self.now)
+        elif item.kind == "peer_moved":
+            if item.remote_addr:
+                self.manager.peer_moved(item.spi, Endpoint.parse(item.remote_addr, item.remote_port), self.now)
+        elif item.kind == "worker_failed":
+            if not self.failed.done():
+                self.failed.set_result("the data plane has stopped: a worker failed")
+        else:
+            self.manager.volume_expired(item.spi, item.kind.startswith("hard"), self.now)
+
+    def _every_second(self) -> None:
+        self._tick = self.loop.call_later(TICK, self._every_second)
+        for spi in self.children.heard():
+            self.manager.inbound_traffic(spi, self.now)
+        for spi, since in list(self._spis.items()):
+            if self.now - since > SPI_UNUSED:
+                del self._spis[spi]
+                self.dataplane.release_spi(spi)
+        self._pump()
+
+    def _timers_due(self) -> None:
+        self._timer = None
+        self.manager.handle_timers(self.now)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Events first: the peer may use an SA as soon as it has our message."""
+        while batch := self.manager.take_events():
+            for event in batch:
+                self._apply[type(event)](event)
+                for watcher in tuple(self.watchers):
+                    watcher(event)
+        for datagram in self.manager.take_datagrams():
+            self._send(datagram)
+        deadline = self.manager.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if deadline is None else self.loop.call_at(deadline, self._timers_due)
+
+    def _send(self, datagram: Datagram) -> None:
+        local, remote = datagram.local, datagram.remote
+        sent = self.dataplane.send(str(local.address), local.port, str(remote.address), remote.port, datagram.data)
+        if not sent and self._limit.admit("send", self.now):
+            log.warning("the kernel does not send from %s to %s", local, remote)
+
+    def _child_installed(self, event: ev.ChildInstalled) -> None:
+        child = event.child
+        self._spis.pop(child.inbound_spi, None)
+        try:
+            self.children.install(child, event.outbound)
+        except (ValueError, OSError) as error:
+            log.error("the data plane does not take the SA of %s/%s: %s", child.connection, child.name, error)
+            self.manager.delete_child(child.child_id, self.now)
+            return
+        target = (child.connection, child.name)
+        configured = self.configuration.connection(child.connection)
+        policy = configured.child(child.name) if configured else None
+        if policy is not None and is_static(policy):
+            self.protection.hold(target, child.ts_local, child.ts_remote)
+        self.protection.changed()
+        if child.replaces is None:
+            ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
+            log.info("%s/%s is up: %s === %s, %s", *target, ours, theirs, child.suite)
+        else:
+            log.info("%s/%s was rekeyed", *target)
+
+    def _child_removed(self, event: ev.ChildRemoved) -> None:
+        entry = self.children.removed(event.child_id)
+        self.protection.changed()
+        target = (event.connection, event.name)
+        if entry is None or any(other.target == target for other in self.children):
+            return
+        log.info("%s/%s is down: %s", *target, plain(event.reason))
+        self.upkeep.ended(target, event.end_action)
+
+    def _ike_established(self, event: ev.IkeEstablished) -> None:
+        self.established_at[event.ike_id] = self.now
+        who = f"{plain(event.local_id)} and {plain(event.remote_id)}"
+        log.info("%s: %s at %s authenticated, %s", event.connection, who, event.remote, event.suite)
+
+    def _ike_rekeyed(self, event: ev.IkeRekeyed) -> None:
+        self.children.inherited(event.old, event.new)
+
+    def _ike_removed(self, event: ev.IkeRemoved) -> None:
+        self.established_at.pop(event.ike_id, None)
+        log.info("%s: the IKE SA is gone: %s", event.connection, plain(event.reason))
+        for child, action in event.end_action_children:
+            if action is not EndAction.NONE and not any(e.target == (event.connection, child) for e in self.children):
+                self.upkeep.ended((event.connection, child), action)
+
+    def _rejected(self, event: ev.Rejected) -> None:
+        because = str(event.reject.because)
+        self.rejects[because] += 1
+        if self._limit.admit(because, self.now):
+            log.warning("refused what %s sent (%s): %s", event.remote, because, plain(event.reject.detail))

@@ -1,0 +1,103 @@
+"""What the gateway does now, as one JSON document. No keys, no secrets; texts a peer chose are escaped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ironswan
+from ironswan.control.protocol import SCHEMA, JsonObject
+from ironswan.gateway.log import plain
+
+if TYPE_CHECKING:
+    from ironswan.gateway.gateway import Gateway
+    from ironswan.ike.types import ChildStatus, IkeSaStatus
+    from ironswan.policy.connection import Connection
+
+
+def document(gateway: Gateway, started: float) -> JsonObject:
+    """The whole status."""
+    snapshot = gateway.snapshot()
+    return {
+        "schema": SCHEMA,
+        "version": ironswan.__version__,
+        "uptime": round(gateway.now - started, 1),
+        "connections": [_connection(gateway, c, snapshot) for c in gateway.configuration.connections],
+        "ike_sas": [_ike_sa(gateway, sa) for sa in snapshot],
+        "rejects": dict(sorted(gateway.rejects.items())),
+        "dataplane": {
+            "interface": gateway.dataplane.interface()[0],
+            "mtu": gateway.mtu,
+            "offloads": gateway.dataplane.offloads(),
+            "counters": gateway.dataplane.counters(),
+        },
+    }
+
+
+def _connection(gateway: Gateway, connection: Connection, snapshot: tuple[IkeSaStatus, ...]) -> JsonObject:
+    mine = [sa for sa in snapshot if sa.connection == connection.name]
+    up = {child.name for sa in mine for child in sa.children}
+    traps, trying = gateway.policies.traps(), gateway.upkeep.trying()
+    children: list[JsonObject] = []
+    for child in connection.children:
+        target = (connection.name, child.name)
+        state = "up" if child.name in up else "trying" if target in trying else "trapped" if target in traps else "down"
+        held = target in gateway.protection.held()
+        children.append({"name": child.name, "state": state, "start_action": child.start_action.value, "held": held})
+    return {
+        "name": connection.name,
+        "local_addrs": list(connection.local_addrs),
+        "remote_addrs": list(connection.remote_addrs),
+        "children": children,
+    }
+
+
+def _ike_sa(gateway: Gateway, sa: IkeSaStatus) -> JsonObject:
+    return {
+        "id": sa.id,
+        "connection": sa.connection,
+        "state": sa.state,
+        "initiator": sa.initiator,
+        "spi_i": _hex(sa.spi_i, 16),
+        "spi_r": _hex(sa.spi_r, 16),
+        "local": str(sa.local),
+        "remote": str(sa.remote),
+        "local_id": plain(sa.local_id),
+        "remote_id": plain(sa.remote_id),
+        "suite": sa.suite,
+        "age": _seconds(sa.age),
+        "rekey_in": _seconds(sa.rekey_in),
+        "expires_in": _seconds(sa.expires_in),
+        "local_natted": sa.local_natted,
+        "remote_natted": sa.remote_natted,
+        "udp_encap": sa.udp_encap,
+        "children": [_child(gateway, child) for child in sa.children],
+    }
+
+
+def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
+    return {
+        "id": child.id,
+        "name": child.name,
+        "state": child.state,
+        "inbound_spi": _hex(child.inbound_spi, 8),
+        "outbound_spi": _hex(child.outbound_spi, 8),
+        "suite": child.suite,
+        "mode": child.mode,
+        "local_ts": [str(ts) for ts in child.ts_local],
+        "remote_ts": [str(ts) for ts in child.ts_remote],
+        "age": _seconds(child.age),
+        "rekey_in": _seconds(child.rekey_in),
+        "expires_in": _seconds(child.expires_in),
+        "outbound": child.outbound,
+        **gateway.children.counters(child.id),
+    }
+
+
+def _hex(value: int | str | bytes, digits: int) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str) else f"{value:0{digits}x}"
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

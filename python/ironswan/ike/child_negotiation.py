@@ -1,0 +1,255 @@
+"""Negotiating one Child SA (RFC 7296 2.7, 2.9, 2.17): the offer, the answer and its check. Shared by all three exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ironswan.crypto import ke
+from ironswan.crypto.keys import child_keymat
+from ironswan.ike.children import ChildSpec
+from ironswan.ike.payloads import Payloads, find, find_ts, notify
+from ironswan.ike.refusal import Refusal
+from ironswan.ike.suites import EspSuite, esp_suite, ke_method, numbered, offered_ke_methods, uses_esn, without_ke
+from ironswan.ike.types import Because, Packet
+from ironswan.policy.connection import ChildPolicy, Mode
+from ironswan.policy.proposals import Mismatch, is_answer_to, select
+from ironswan.policy.selectors import TrafficSelector, is_subset, narrow
+from ironswan.policy.transforms import Proposal
+from ironswan.wire.ke import KePayload
+from ironswan.wire.nonce import NoncePayload
+from ironswan.wire.notify import NotifyPayload
+from ironswan.wire.numbers import NotifyType
+from ironswan.wire.sa import SaPayload
+from ironswan.wire.ts import TsPayload
+
+if TYPE_CHECKING:
+    from ironswan.ike.session import IkeSa
+
+NONCE_LENGTH = 32
+PORT_PROTOCOLS = (6, 17, 132, 33, 136)
+Selectors = tuple[TrafficSelector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOffer:
+    """What we asked for. `ke` is None without PFS; in IKE_AUTH `nonce` is empty, for the IKE SA's nonces serve."""
+
+    policy: ChildPolicy
+    proposals: tuple[Proposal, ...]
+    inbound_spi: int
+    ts_local: Selectors
+    ts_remote: Selectors
+    nonce: bytes = b""
+    ke: ke.KeyExchangeState | None = field(default=None, repr=False)
+    ke_method: int = 0
+
+
+def own_selectors(sa: IkeSa, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
+    """The policy's selectors, `dynamic` resolved to the hosts' addresses."""
+    return (
+        tuple(template.resolve(sa.local.address) for template in policy.local_ts),
+        tuple(template.resolve(sa.remote.address) for template in policy.remote_ts),
+    )
+
+
+def make_offer(
+    sa: IkeSa, policy: ChildPolicy, selectors: tuple[Selectors, Selectors], *, in_auth: bool = False, method: int = 0
+) -> ChildOffer:
+    """A fresh offer: new SPI, nonce and key exchange. `method` is the KE method to try first, 0 for our preference."""
+    environment = sa.context.environment
+    inbound_spi = environment.allocate_spi()
+    proposals = without_ke(policy.esp_proposals) if in_auth else policy.esp_proposals
+    methods = offered_ke_methods(proposals)
+    chosen = method if method in methods else (methods[0] if methods else 0)
+    return ChildOffer(
+        policy=policy,
+        proposals=numbered(proposals, inbound_spi.to_bytes(4, "big")),
+        inbound_spi=inbound_spi,
+        ts_local=selectors[0],
+        ts_remote=selectors[1],
+        nonce=b"" if in_auth else environment.entropy(NONCE_LENGTH),
+        ke=ke.new(chosen, environment.entropy) if chosen else None,
+        ke_method=chosen,
+    )
+
+
+def packet_selectors(sa: IkeSa, policy: ChildPolicy, packet: Packet | None) -> tuple[Selectors, Selectors]:
+    """The policy's selectors, those of the packet that asked for the SA first (RFC 7296 2.9)."""
+    local, remote = own_selectors(sa, policy)
+    if packet is None:
+        return local, remote
+    source = _one(packet.src, packet.protocol, packet.sport)
+    destination = _one(packet.dst, packet.protocol, packet.dport)
+    if not (_inside(source, local) and _inside(destination, remote)):
+        return local, remote
+    return (source, *local), (destination, *remote)
+
+
+def _one(address: object, protocol: int, port: int) -> TrafficSelector:
+    ports = (port, port) if protocol in PORT_PROTOCOLS and port else (0, 65535)
+    return TrafficSelector(address, address, protocol, *ports)  # type: ignore[arg-type]
+
+
+def _inside(selector: TrafficSelector, allowed: Sequence[TrafficSelector]) -> bool:
+    return any(is_subset(selector, other) for other in allowed)
+
+
+def offer_payloads(offer: ChildOffer) -> Payloads:
+    """The request's payloads, in RFC order: SA, Ni, KEi, TSi, TSr."""
+    payloads: list[SaPayload | NoncePayload | KePayload | TsPayload | NotifyPayload] = []
+    if offer.policy.mode is Mode.TRANSPORT:
+        payloads.append(NotifyPayload(NotifyType.USE_TRANSPORT_MODE))
+    payloads.append(SaPayload(offer.proposals))
+    if offer.nonce:
+        payloads.append(NoncePayload(offer.nonce))
+    if offer.ke is not None:
+        payloads.append(KePayload(offer.ke_method, offer.ke.public))
+    payloads += [TsPayload(True, offer.ts_local), TsPayload(False, offer.ts_remote)]
+    return tuple(payloads)
+
+
+def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refusal:
+    """Check the response against the offer and derive the keys (RFC 7296 2.7, 3.3.6: nothing we did not offer)."""
+    answer, ts_i, ts_r = find(payloads, SaPayload), find_ts(payloads, True), find_ts(payloads, False)
+    if answer is None or ts_i is None or ts_r is None or len(answer.proposals) != 1:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the answer lacks SA, TSi or TSr")
+    proposal = answer.proposals[0]
+    suite = esp_suite(proposal)
+    if suite is None or not is_answer_to(proposal, offer.proposals) or not _valid_spi(proposal.spi):
+        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NOT_OUR_OFFER, "the peer chose what we did not offer")
+    if not _answer_within(ts_i.selectors, offer.ts_local) or not _answer_within(ts_r.selectors, offer.ts_remote):
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer widened the traffic selectors")
+    echoed = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
+    if echoed != (offer.policy.mode is Mode.TRANSPORT):
+        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.MODE, "the peer chose the other mode, tunnel or transport")
+    shared = _shared_as_initiator(offer, proposal, payloads)
+    if isinstance(shared, Refusal):
+        return shared
+    nonces = _nonces(sa, offer.nonce, payloads, initiating=True)
+    if isinstance(nonces, Refusal):
+        return nonces
+    keys = _keymat(sa, suite, nonces, shared)
+    return ChildSpec(
+        offer.policy, offer.inbound_spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
+        offer.policy.mode, ts_i.selectors, ts_r.selectors, keys[1], keys[0], nonces, offer.ke_method,
+    )  # fmt: skip
+
+
+def _answer_within(answered: Selectors, offered: Selectors) -> bool:
+    return bool(answered) and all(_inside(selector, offered) for selector in answered)
+
+
+def _valid_spi(spi: bytes) -> bool:
+    return len(spi) == 4 and int.from_bytes(spi, "big") > 0
+
+
+def _shared_as_initiator(offer: ChildOffer, proposal: Proposal, payloads: Payloads) -> bytes | Refusal:
+    if ke_method(proposal) == 0:
+        return b""
+    answer = find(payloads, KePayload)
+    if answer is None or offer.ke is None or answer.method != offer.ke_method or ke_method(proposal) != offer.ke_method:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.WRONG_KE, "the answer's key exchange does not fit the offer")
+    try:
+        return offer.ke.shared(answer.data)
+    except ke.InvalidPublicValue as error:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.BAD_KE, str(error), fatal=True)
+
+
+def _nonces(sa: IkeSa, ours: bytes, payloads: Payloads, *, initiating: bool) -> tuple[bytes, bytes] | Refusal:
+    if not ours:
+        return sa.nonce_i, sa.nonce_r
+    theirs = find(payloads, NoncePayload)
+    if theirs is None or not 16 <= len(theirs.data) <= 256:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.BAD_NONCE, "no nonce of 16 to 256 octets", fatal=True)
+    return (ours, theirs.data) if initiating else (theirs.data, ours)
+
+
+def _keymat(sa: IkeSa, suite: EspSuite, nonces: tuple[bytes, bytes], shared: bytes) -> tuple[bytes, bytes]:
+    """Key material initiator-to-responder, then responder-to-initiator (RFC 7296 2.17)."""
+    assert sa.suite is not None
+    assert sa.keys is not None
+    length = suite.keymat_length
+    material = child_keymat(sa.suite.prf, sa.keys.sk_d, *nonces, 2 * length, shared)
+    return material[:length], material[length:]
+
+
+def answer(
+    sa: IkeSa, policy: ChildPolicy, payloads: Payloads, *, in_auth: bool = False
+) -> tuple[ChildSpec, Payloads] | Refusal:
+    """Grant a request under a policy: choose, narrow, derive; or say why not."""
+    request, ts_i, ts_r = find(payloads, SaPayload), find_ts(payloads, True), find_ts(payloads, False)
+    if request is None or ts_i is None or ts_r is None:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the request lacks SA, TSi or TSr", fatal=True)
+    proposal = _choose(policy, request.proposals, in_auth)
+    if isinstance(proposal, Refusal):
+        return proposal
+    suite = esp_suite(proposal)
+    assert suite is not None
+    allowed_local, allowed_remote = own_selectors(sa, policy)
+    ts_remote = tuple(narrow(ts_i.selectors, allowed_remote))
+    ts_local = tuple(narrow(ts_r.selectors, allowed_local))
+    if not ts_local or not ts_remote:
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, _selector_text(ts_i, ts_r, policy))
+    exchanged = _answer_ke(sa, proposal, payloads)
+    if isinstance(exchanged, Refusal):
+        return exchanged
+    shared, ke_payloads = exchanged
+    nonce = b"" if in_auth else sa.context.environment.entropy(NONCE_LENGTH)
+    nonces = _nonces(sa, nonce, payloads, initiating=False)
+    if isinstance(nonces, Refusal):
+        return nonces
+    transport = policy.mode is Mode.TRANSPORT and notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
+    keys = _keymat(sa, suite, nonces, shared)
+    spi = sa.context.environment.allocate_spi()
+    spec = ChildSpec(
+        policy, spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
+        Mode.TRANSPORT if transport else Mode.TUNNEL, ts_local, ts_remote, keys[0], keys[1], nonces, ke_method(proposal),
+    )  # fmt: skip
+    chosen = Proposal(proposal.protocol, proposal.transforms, proposal.number, spi.to_bytes(4, "big"))
+    reply: Payloads = (
+        *((NotifyPayload(NotifyType.USE_TRANSPORT_MODE),) if transport else ()),
+        SaPayload((chosen,)),
+        *((NoncePayload(nonce),) if nonce else ()),
+        *ke_payloads,
+        TsPayload(True, ts_remote),
+        TsPayload(False, ts_local),
+    )
+    return spec, reply
+
+
+def _choose(policy: ChildPolicy, theirs: tuple[Proposal, ...], in_auth: bool) -> Proposal | Refusal:
+    ours = without_ke(policy.esp_proposals) if in_auth else policy.esp_proposals
+    usable = tuple(p for p in (without_ke(theirs) if in_auth else theirs) if _valid_spi(p.spi))
+    selected = select(ours, usable)
+    if isinstance(selected, Mismatch):
+        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(selected))
+    if esp_suite(selected.chosen) is None:
+        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, "the data plane has no such suite")
+    return selected.chosen
+
+
+def _answer_ke(sa: IkeSa, proposal: Proposal, payloads: Payloads) -> tuple[bytes, Payloads] | Refusal:
+    method = ke_method(proposal)
+    if method == 0:
+        return b"", ()
+    theirs = find(payloads, KePayload)
+    if theirs is None or theirs.method != method:
+        detail = f"the peer guessed another key exchange method than {method}"
+        return Refusal(NotifyType.INVALID_KE_PAYLOAD, Because.WRONG_KE, detail, method.to_bytes(2, "big"))
+    state = ke.new(method, sa.context.environment.entropy)
+    try:
+        return state.shared(theirs.data), (KePayload(method, state.public),)
+    except ke.InvalidPublicValue as error:
+        return Refusal(NotifyType.INVALID_SYNTAX, Because.BAD_KE, str(error), fatal=True)
+
+
+def _selector_text(ts_i: TsPayload, ts_r: TsPayload, policy: ChildPolicy) -> str:
+    def joined(ts: TsPayload) -> str:
+        return ", ".join(str(s) for s in ts.selectors[:8])
+
+    return (
+        f"the peer asks for {joined(ts_i)} === {joined(ts_r)}, which child {policy.name} does not allow: "
+        "compare local_ts and remote_ts on both sides"
+    )

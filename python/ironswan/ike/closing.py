@@ -1,0 +1,55 @@
+"""Ending an IKE SA: what becomes of its children, its waiting exchanges, its keys."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ironswan.ike.children import Child, remove
+from ironswan.ike.events import IkeRemoved
+from ironswan.ike.timers import TimerKind
+from ironswan.ike.types import IkeState, Outcome
+from ironswan.policy.connection import EndAction
+
+if TYPE_CHECKING:
+    from ironswan.ike.session import IkeSa
+
+LINGER = 60.0
+
+
+class Ending(Enum):
+    """Who ended it; decides which action of the child's policy applies."""
+
+    OURS = "ours"
+    PEER = "peer"
+    DEAD = "dead"
+
+
+def end_action(child: Child, ending: Ending) -> EndAction:
+    """The action a child's policy asks for."""
+    if not child.alive or ending is Ending.OURS:
+        return child.delete_action
+    return child.policy.close_action if ending is Ending.PEER else child.policy.dpd_action
+
+
+def close_sa(
+    sa: IkeSa, reason: str, now: float, ending: Ending, *, outcome: Outcome | None = None, lingering: bool = False
+) -> None:
+    """Remove the IKE SA and its children. `lingering` keeps it just to repeat its last response."""
+    if sa.state is IkeState.CLOSED:
+        return
+    actions = []
+    for child in tuple(sa.children.values()):
+        action = end_action(child, ending)
+        actions.append((child.policy.name, action))
+        remove(sa, child, reason, action)
+    sa.state = IkeState.CLOSED
+    sa.context.settled(sa)
+    sa.abandon_tasks(outcome or Outcome("closed", reason), now)
+    if sa.announced:
+        sa.context.emit(IkeRemoved(sa.id, sa.connection.name, reason, tuple(actions)))
+    sa.timers.clear()
+    if lingering:
+        sa.arm(TimerKind.LINGER, now + LINGER)
+    else:
+        sa.forget()

@@ -1,0 +1,27 @@
+"""What the engine needs from the world and may not fetch itself: entropy, and SPIs the data plane can look up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _keep(spi: int) -> None:
+    """SPIs need no release where nothing is reserved for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Sources the gateway (or a seeded test) provides.
+
+    `entropy(n)` gives n unpredictable octets; `allocate_spi()` gives a free inbound ESP SPI, 256 or more; `release_spi`
+    takes one back that never became a Child SA (those of Child SAs are free again after ChildRemoved).
+    """
+
+    entropy: Callable[[int], bytes]
+    allocate_spi: Callable[[], int]
+    release_spi: Callable[[int], None] = _keep
+
+    def fraction(self) -> float:
+        """A number in [0, 1) drawn from the entropy, for jitter."""
+        return int.from_bytes(self.entropy(4), "big") / 2**32

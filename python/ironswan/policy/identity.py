@@ -1,0 +1,119 @@
+"""Identities of RFC 7296 3.5 as values: what an ID payload says, and whether it is who was expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+class IdType(IntEnum):
+    """Identification types (RFC 7296 3.5)."""
+
+    IPV4_ADDR = 1
+    FQDN = 2
+    RFC822_ADDR = 3
+    IPV6_ADDR = 5
+    DER_ASN1_DN = 9
+    DER_ASN1_GN = 10
+    KEY_ID = 11
+
+
+_PREFIXES = {
+    "ipv4": IdType.IPV4_ADDR,
+    "ipv6": IdType.IPV6_ADDR,
+    "rfc822": IdType.RFC822_ADDR,
+    "email": IdType.RFC822_ADDR,
+    "userfqdn": IdType.RFC822_ADDR,
+    "fqdn": IdType.FQDN,
+    "dns": IdType.FQDN,
+    "keyid": IdType.KEY_ID,
+}
+_TEXT = (IdType.FQDN, IdType.RFC822_ADDR)
+_ADDRESSES = (IdType.IPV4_ADDR, IdType.IPV6_ADDR)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An identity as it stands in an ID payload: its type (an IdType, or an unknown number) and its octets."""
+
+    type: int
+    data: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Identity:
+        """From swanctl's syntax: `192.0.2.1`, `moon.example`, `carol@example`, `keyid:text`, `keyid:#hex`, `fqdn:…`, `@#hex`.
+
+        Raises ValueError that says what is wrong.
+        """
+        if not text:
+            raise ValueError("an identity cannot be empty")
+        prefix, colon, rest = text.partition(":")
+        if colon and prefix.lower() in _PREFIXES:
+            return _typed(_PREFIXES[prefix.lower()], rest)
+        if "=" in text:
+            raise ValueError(f"{text!r} is a distinguished name, which needs certificates; use a host name or an address")
+        if text.startswith("@#"):
+            return _typed(IdType.KEY_ID, text[1:])
+        try:
+            return cls.of_address(ip_address(text))
+        except ValueError:
+            pass
+        if text.startswith("@"):
+            return _typed(IdType.FQDN, text[1:])
+        return _typed(IdType.RFC822_ADDR if "@" in text else IdType.FQDN, text)
+
+    @classmethod
+    def of_address(cls, address: IPv4Address | IPv6Address) -> Identity:
+        """The identity that is an address."""
+        return cls(IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR, address.packed)
+
+    def __str__(self) -> str:
+        """A text for people; what a peer chose is escaped."""
+        if self.type in _ADDRESSES and len(self.data) in (4, 16):
+            return str(ip_address(self.data))
+        if self.type in _TEXT:
+            return _printable(self.data)
+        if self.type == IdType.KEY_ID:
+            text = _printable(self.data)
+            return f"keyid:{text}" if "\\" not in text else f"keyid:#{self.data.hex()}"
+        return f"{{{self.type}}}#{self.data.hex()}"
+
+
+def _typed(kind: IdType, text: str) -> Identity:
+    if not text:
+        raise ValueError("an identity cannot be empty")
+    if kind in _ADDRESSES:
+        address = ip_address(text)
+        if (address.version == 4) != (kind is IdType.IPV4_ADDR):
+            raise ValueError(f"{text} is not an IPv{'4' if kind is IdType.IPV4_ADDR else '6'} address")
+        return Identity(kind, address.packed)
+    if kind is IdType.KEY_ID and text.startswith("#"):
+        return Identity(kind, bytes.fromhex(text[1:]))
+    return Identity(kind, text.encode())
+
+
+def _printable(data: bytes) -> str:
+    return "".join(chr(octet) if 33 <= octet < 127 and octet != 92 else f"\\x{octet:02x}" for octet in data)
+
+
+def matches(pattern: Identity | None, actual: Identity) -> bool:
+    """Whether `actual` is who `pattern` names.
+
+    None is anyone; `*` in a host name or mail address matches any characters (`*.example`, `*@example`). Case is ignored in
+    both, as DNS does.
+    """
+    if pattern is None or pattern == Identity(IdType.FQDN, b"%any"):
+        return True
+    if pattern.type not in _TEXT:
+        return pattern == actual
+    wanted = pattern.data.decode("utf-8", "replace").lower()
+    if wanted == "*":
+        return True
+    if pattern.type != actual.type:
+        return False
+    given = actual.data.decode("utf-8", "replace").lower()
+    if "*" not in wanted:
+        return wanted == given
+    return fnmatchcase(given, wanted.replace("[", "[[]").replace("?", "[?]"))

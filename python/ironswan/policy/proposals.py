@@ -1,0 +1,237 @@
+"""Proposals: from keywords, and the choice between ours and theirs (RFC 7296 2.7, 3.3.6), with the reason when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ironswan.policy import keywords
+from ironswan.policy.keywords import keyword, type_name
+from ironswan.policy.transforms import Esn, Integ, KeyExchange, Proposal, Protocol, Transform, TransformType
+
+_NONE_KE = keywords.KE["none"]
+_NO_INTEG = Transform(TransformType.INTEG, Integ.NONE)
+_DEFAULTS = {
+    Protocol.IKE: (
+        "aes128gcm16-aes256gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096",
+        "aes128-aes256-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096",
+    ),
+    Protocol.ESP: ("aes128gcm16-aes256gcm16-chacha20poly1305",),
+}
+_NEEDED = {
+    Protocol.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
+    Protocol.ESP: (TransformType.ENCR,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A choice. `chosen` carries their number and SPI and one transform a type; `ours` is the proposal it agrees with."""
+
+    ours: Proposal
+    chosen: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why nothing can be chosen: the first transform type without anything in common, in the pair that came closest."""
+
+    protocol: Protocol
+    transform_type: int | None
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
+    suggestion: str
+
+    def __str__(self) -> str:
+        """One sentence: the type, both lists, and what to add."""
+        what = "proposal" if self.transform_type is None else type_name(self.transform_type)
+        ours = ", ".join(self.ours) or "none"
+        theirs = ", ".join(self.theirs) or "none"
+        text = f"no common {self.protocol.name} {what}: we allow {ours}; the peer offers {theirs}"
+        if not self.suggestion:
+            return f"{text}; none of these is supported by this version"
+        key = "proposals" if self.protocol is Protocol.IKE else "esp_proposals"
+        return f'{text}; add "{self.suggestion}" to {key}'
+
+
+def parse_proposal(text: str, protocol: Protocol) -> Proposal:
+    """One proposal from keywords joined by `-`, in order of preference within each type. Raises ValueError in words."""
+    transforms: list[Transform] = []
+    for word in text.strip().lower().split("-"):
+        if word not in keywords.ALL:
+            close = get_close_matches(word, keywords.ALL, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"{word!r} is not a proposal keyword{hint}")
+        if keywords.ALL[word] not in transforms:
+            transforms.append(keywords.ALL[word])
+    completed = _complete(transforms, protocol)
+    _check(text, completed, protocol)
+    return Proposal(protocol, tuple(sorted(completed, key=lambda t: t.type)))
+
+
+def _complete(transforms: list[Transform], protocol: Protocol) -> list[Transform]:
+    """What keywords leave unsaid or say too much, as swanctl does."""
+    kinds = {t.type for t in transforms}
+    integ = [t for t in transforms if t.type == TransformType.INTEG]
+    aead = any(t.id in keywords.AEAD for t in transforms if t.type == TransformType.ENCR)
+    if protocol is Protocol.IKE:
+        if TransformType.PRF not in kinds:
+            transforms = transforms + [keywords.PRF_OF_INTEG[t.id] for t in integ]
+        transforms = [t for t in transforms if t.type != TransformType.ESN and t != _NONE_KE]
+    else:
+        transforms = [t for t in transforms if t.type != TransformType.PRF]
+        if TransformType.ESN not in kinds:
+            transforms = [*transforms, keywords.ESN["noesn"]]
+    return [t for t in transforms if not (aead and t.type == TransformType.INTEG)]
+
+
+def _check(text: str, transforms: Sequence[Transform], protocol: Protocol) -> None:
+    supported = keywords.IKE_SUPPORTED if protocol is Protocol.IKE else keywords.ESP_SUPPORTED
+    if missing := [keyword(t) for t in transforms if t not in supported]:
+        known = ", ".join(sorted({keyword(t) for t in supported if t.type == TransformType.ENCR}))
+        where = f"for {protocol.name} by this version; encryption may be {known}"
+        raise ValueError(f"{', '.join(missing)} in {text!r}: not supported {where}")
+    encr = [t.id in keywords.AEAD for t in transforms if t.type == TransformType.ENCR]
+    if any(encr) and not all(encr):
+        raise ValueError(f"{text!r} mixes AEAD with other encryption algorithms: write two proposals")
+    kinds = {t.type for t in transforms}
+    for needed in _NEEDED[protocol]:
+        if needed not in kinds:
+            raise ValueError(f"{text!r} has no {type_name(needed)}: {_ADVICE[needed]}")
+    if not any(encr) and TransformType.INTEG not in kinds:
+        raise ValueError(f"{text!r} has no integrity algorithm: add one, for instance -sha256")
+
+
+_ADVICE = {
+    TransformType.ENCR: "add one, for instance aes128gcm16",
+    TransformType.PRF: "add one, for instance -prfsha256",
+    TransformType.KE: "add one, for instance -x25519",
+}
+
+
+def default_proposals(protocol: Protocol) -> tuple[Proposal, ...]:
+    """What `default` stands for."""
+    return tuple(parse_proposal(text, protocol) for text in _DEFAULTS[protocol])
+
+
+def proposal_text(proposal: Proposal) -> str:
+    """The keywords of a proposal; `noesn` goes without saying."""
+    unsaid = (keywords.ESN["noesn"], _NO_INTEG)
+    return "-".join(keyword(t) for t in proposal.transforms if t not in unsaid)
+
+
+def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Selected | Mismatch:
+    """The first of our proposals that one of theirs can meet, with one transform a type, the one we prefer (I43, I51)."""
+    for our in ours:
+        for their in theirs:
+            chosen = _choose(our, their)
+            if chosen is not None:
+                return Selected(our, Proposal(our.protocol, chosen, their.number, their.spi))
+    return _mismatch(ours, theirs)
+
+
+def _choose(our: Proposal, their: Proposal) -> tuple[Transform, ...] | None:
+    if our.protocol is not their.protocol or any(t.type not in TransformType.__members__.values() for t in their.transforms):
+        return None
+    chosen: list[Transform] = []
+    for kind in TransformType:
+        a, b = our.of_type(kind), _usable(their, kind)
+        if kind is TransformType.INTEG and not a and b == (_NO_INTEG,):
+            chosen.append(_NO_INTEG)  # RFC 7296 3.3.3: NONE may be spelled out with AEAD, and is answered as offered.
+            continue
+        common = next((t for t in a if t in b), None)
+        if common is not None:
+            chosen.append(common)
+        elif not _may_be_absent(kind, our, their):
+            return None
+    return tuple(chosen)
+
+
+def _usable(proposal: Proposal, kind: int) -> tuple[Transform, ...]:
+    return tuple(t for t in proposal.of_type(kind) if t.attributes_known)
+
+
+def _may_be_absent(kind: int, our: Proposal, their: Proposal) -> bool:
+    """Whether a type without a common transform is one that neither side insists on."""
+    if kind == TransformType.KE and our.protocol is not Protocol.IKE:
+        return _optional_ke(our) and _optional_ke(their)
+    return not our.of_type(kind) and not their.of_type(kind)
+
+
+def _optional_ke(proposal: Proposal) -> bool:
+    methods = proposal.of_type(TransformType.KE)
+    return not methods or any(t.id == KeyExchange.NONE for t in methods)
+
+
+def _mismatch(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Mismatch:
+    protocol = ours[0].protocol if ours else (theirs[0].protocol if theirs else Protocol.IKE)
+    best: tuple[int, Proposal, Proposal, int | None] | None = None
+    for our in ours:
+        for their in theirs:
+            agreed, failed = _agreement(our, their)
+            if best is None or agreed > best[0]:
+                best = (agreed, our, their, failed)
+    suggestion = _suggestion(protocol, theirs)
+    if best is None or best[3] is None:
+        return Mismatch(
+            protocol, None, tuple(map(proposal_text, ours)), tuple(map(proposal_text, theirs)), suggestion
+        )
+    kind = best[3]
+    return Mismatch(protocol, kind, _words(ours, kind), _words(theirs, kind), suggestion)
+
+
+def _agreement(our: Proposal, their: Proposal) -> tuple[int, int | None]:
+    """How many types agree, and the first that does not (RFC 7296's order)."""
+    agreed, failed = 0, None
+    for kind in TransformType:
+        a, b = our.of_type(kind), _usable(their, kind)
+        if any(t in b for t in a) or _may_be_absent(kind, our, their) or (not a and b == (_NO_INTEG,)):
+            agreed += 1
+        elif failed is None:
+            failed = int(kind)
+    return agreed, failed
+
+
+def _words(proposals: Iterable[Proposal], kind: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(keyword(t) for p in proposals for t in p.of_type(kind)))
+
+
+def _suggestion(protocol: Protocol, theirs: Sequence[Proposal]) -> str:
+    """A line that would have matched: their first proposal that we can do, one transform a type."""
+    supported = keywords.IKE_SUPPORTED if protocol is Protocol.IKE else keywords.ESP_SUPPORTED
+    for their in theirs:
+        if their.protocol is not protocol:
+            continue
+        picked = [next((t for t in their.of_type(kind) if t in supported), None) for kind in TransformType]
+        needed = _NEEDED.get(protocol, ())
+        if all(picked[kind - 1] is not None for kind in needed) and all(
+            picked[kind - 1] is not None or not their.of_type(kind) or their.of_type(kind) == (_NO_INTEG,)
+            for kind in TransformType
+        ):
+            return proposal_text(Proposal(protocol, tuple(t for t in picked if t is not None and t != _NONE_KE)))
+    return ""
+
+
+def is_answer_to(answer: Proposal, offered: Sequence[Proposal]) -> bool:
+    """Whether an answer is one of our offers, with exactly one transform of each offered type, unmodified (I43, I44)."""
+    for offer in offered:
+        if offer.protocol is answer.protocol and offer.number in (answer.number, 0) and _answers(answer, offer):
+            return True
+    return False
+
+
+def _answers(answer: Proposal, offer: Proposal) -> bool:
+    kinds = [t.type for t in answer.transforms]
+    if len(set(kinds)) != len(kinds):
+        return False
+    for transform in answer.transforms:
+        if transform not in offer.transforms and transform != _NO_INTEG:
+            return False
+    missing = {t.type for t in offer.transforms} - set(kinds)
+    return all(kind == TransformType.KE and _optional_ke(offer) for kind in missing)
+
+
+def wants_esn(proposal: Proposal) -> bool:
+    """Whether a chosen proposal has extended sequence numbers."""
+    return any(t.id == Esn.ESN for t in proposal.of_type(TransformType.ESN))

@@ -1,0 +1,196 @@
+//! The transmit arena: sealed packets side by side, in runs of equal size to one SA, each run one message.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::counters::Counter;
+use crate::egress::Outlet;
+use crate::endpoint::{Control, Endpoint};
+use crate::outbound::{OutboundEntry, SendTurn};
+use crate::udp::{self, UdpSocket};
+
+const OCTETS: usize = 256 << 10;
+/// Messages of one sendmmsg at most.
+const RUNS: usize = 32;
+/// `UDP_MAX_SEGMENTS` of the kernels that have the smallest.
+const SEGMENTS: usize = 64;
+/// Octets of one UDP datagram over IPv4 at most, which bounds the whole run.
+const RUN_OCTETS: usize = 65_507;
+/// How long a full socket buffer may hold us up.
+const BLOCKED_MS: i32 = 20;
+
+/// Packets of `segment` octets from `start`; the last may be shorter.
+struct Run {
+    turn: usize,
+    start: usize,
+    length: usize,
+    segment: usize,
+    count: usize,
+    open: bool,
+}
+
+/// Packets sealed and not yet sent.
+pub struct Arena {
+    octets: Vec<u8>,
+    used: usize,
+    runs: Vec<Run>,
+    turns: Vec<SendTurn>,
+    current: usize,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self { octets: vec![0; OCTETS], used: 0, runs: Vec::with_capacity(RUNS), turns: Vec::new(), current: 0 }
+    }
+}
+
+impl Arena {
+    /// Makes room for `octets` of packets of `entry`, whose sequence numbers are ours to take until the next flush.
+    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, octets: usize, outlet: &Outlet<'_>) {
+        if self.used + octets > self.octets.len() || self.runs.len() + 2 > RUNS {
+            self.flush(outlet);
+        }
+        if octets > self.octets.len() {
+            // A frame of very many very small segments; it happens once at most for a given segment size.
+            self.octets.resize(octets, 0);
+        }
+        if let Some(position) = self.turns.iter().position(|turn| Arc::ptr_eq(turn.entry(), entry)) {
+            self.current = position;
+            return;
+        }
+        let turn = SendTurn::try_take(entry).unwrap_or_else(|| {
+            self.flush(outlet);
+            SendTurn::take(entry)
+        });
+        self.current = self.turns.len();
+        self.turns.push(turn);
+    }
+
+    /// The place of the next packet of the SA reserved for.
+    #[inline]
+    pub fn place(&mut self, length: usize) -> &mut [u8] {
+        let start = self.used;
+        self.used += length;
+        match self.runs.last_mut() {
+            Some(run) if run.takes(self.current, length) => {
+                run.length += length;
+                run.count += 1;
+                run.open = length == run.segment;
+            }
+            _ => self.runs.push(Run { turn: self.current, start, length, segment: length, count: 1, open: true }),
+        }
+        &mut self.octets[start..start + length]
+    }
+
+    /// Sends all runs and gives the turns back.
+    pub fn flush(&mut self, outlet: &Outlet<'_>) {
+        let endpoints: Vec<_> = self.turns.iter().map(|turn| turn.entry().endpoint.load_full()).collect();
+        let mut first = 0;
+        while first < self.runs.len() {
+            let v6 = endpoints[self.runs[first].turn].remote.is_ipv6();
+            let same = self.runs[first..].iter().take_while(|run| endpoints[run.turn].remote.is_ipv6() == v6).count();
+            let batch = &self.runs[first..first + same];
+            first += same;
+            match outlet.sockets[usize::from(v6)] {
+                Some(socket) => batch.chunks(RUNS).for_each(|runs| self.send(runs, &endpoints, socket, outlet)),
+                None => outlet.counters.add(Counter::DropSendFailed, packets(batch)),
+            }
+        }
+        self.runs.clear();
+        self.turns.clear();
+        self.used = 0;
+    }
+
+    fn send(&self, runs: &[Run], endpoints: &[Arc<Endpoint>], socket: &UdpSocket, outlet: &Outlet<'_>) {
+        let mut controls = [Control::default(); RUNS];
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
+        // SAFETY: all zeros are a valid mmsghdr.
+        let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
+        let mut whole = [true; RUNS];
+        for (index, run) in runs.iter().enumerate() {
+            let endpoint = &endpoints[run.turn];
+            controls[index] = endpoint.control;
+            if run.count > 1 {
+                whole[index] = outlet.shared.segmentation && self.turns[run.turn].entry().may_segment();
+                controls[index].push_segment_size(run.segment as u16);
+            }
+            let octets = &self.octets[run.start..run.start + run.length];
+            vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            messages[index].msg_hdr = udp::header(&endpoint.raw_remote, &controls[index], &mut vectors[index..=index]);
+        }
+        let mut next = 0;
+        let mut waited = false;
+        while next < runs.len() {
+            if !whole[next] {
+                self.send_singly(&runs[next], &endpoints[runs[next].turn], socket, outlet);
+                next += 1;
+                continue;
+            }
+            let upto = next + whole[next..runs.len()].iter().take_while(|whole| **whole).count();
+            outlet.counters.count(Counter::UdpSendCalls);
+            // SAFETY: headers `next..upto` point to names, controls and octets that live and stay during the call.
+            let sent = unsafe {
+                libc::sendmmsg(socket.fd(), messages[next..upto].as_mut_ptr(), (upto - next) as u32, libc::MSG_DONTWAIT)
+            };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                outlet.counters.add(Counter::UdpRuns, sent);
+                next += sent;
+                continue;
+            }
+            let run = &runs[next];
+            match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
+                    waited = true;
+                    socket.wait_writable(BLOCKED_MS);
+                }
+                Some(libc::EAGAIN | libc::ENOBUFS) => {
+                    outlet.counters.add(Counter::DropSendBlocked, run.count);
+                    next += 1;
+                }
+                // The device cannot checksum, or the path carries less than a segment: the kernel will not cut.
+                Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if run.count > 1 => {
+                    self.turns[run.turn].entry().segmentation_refused();
+                    whole[next] = false;
+                }
+                _ => {
+                    outlet.counters.add(Counter::DropSendFailed, run.count);
+                    next += 1;
+                }
+            }
+        }
+    }
+
+    fn send_singly(&self, run: &Run, endpoint: &Endpoint, socket: &UdpSocket, outlet: &Outlet<'_>) {
+        outlet.counters.count(Counter::SegmentationFallbacks);
+        for packet in self.octets[run.start..run.start + run.length].chunks(run.segment) {
+            outlet.counters.count(Counter::UdpSendCalls);
+            let send = || socket.send(&endpoint.raw_remote, &endpoint.control, &[packet]);
+            let result = send().or_else(|error| match error.kind() {
+                io::ErrorKind::WouldBlock if socket.wait_writable(BLOCKED_MS) => send(),
+                _ => Err(error),
+            });
+            match result {
+                Ok(()) => outlet.counters.count(Counter::UdpRuns),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    outlet.counters.count(Counter::DropSendBlocked);
+                }
+                Err(_) => outlet.counters.count(Counter::DropSendFailed),
+            }
+        }
+    }
+}
+
+impl Run {
+    fn takes(&self, turn: usize, length: usize) -> bool {
+        self.open
+            && self.turn == turn
+            && length <= self.segment
+            && self.count < SEGMENTS
+            && self.length + length <= RUN_OCTETS
+    }
+}
+
+fn packets(runs: &[Run]) -> usize {
+    runs.iter().map(|run| run.count).sum()
+}

@@ -1,0 +1,119 @@
+//! Internet checksums (RFC 1071) over packets, alone or while copying. One's complement sums in host byte order: the
+//! result of `fold` may be stored as it is.
+
+/// Sum of `data` as 16-bit words, not folded; an odd last octet counts as the high octet of a word.
+#[must_use]
+pub fn sum(data: &[u8]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { x86::sum(data) };
+    }
+    sum_words(data)
+}
+
+/// Copies `source` into `target`, which is as long, and returns the sum of what was copied.
+pub fn copy_and_sum(target: &mut [u8], source: &[u8]) -> u64 {
+    target.copy_from_slice(source);
+    sum(target)
+}
+
+/// Folds a sum to 16 bits.
+#[must_use]
+pub fn fold(sum: u64) -> u16 {
+    let mut sum = (sum & 0xffff_ffff) + (sum >> 32);
+    sum = (sum & 0xffff_ffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// Sum of the pseudo header: both addresses as they stand in the packet, the length and the protocol.
+#[must_use]
+pub fn pseudo_header(addresses: &[u8], l4_len: usize, protocol: u8) -> u64 {
+    sum_words(addresses) + u64::from((l4_len as u16).to_be()) + u64::from(u16::from(protocol).to_be())
+}
+
+/// Writes the IPv4 header checksum of `header`.
+pub fn set_ipv4_header(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let check = !fold(sum_words(header));
+    header[10..12].copy_from_slice(&check.to_ne_bytes());
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "must be compiled once for each target feature")]
+fn sum_words(data: &[u8]) -> u64 {
+    let mut lanes = [0_u64; 8];
+    let mut blocks = data.chunks_exact(32);
+    for block in &mut blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(4)) {
+            *lane += u64::from(u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
+        }
+    }
+    let mut total: u64 = lanes.iter().sum();
+    let mut words = blocks.remainder().chunks_exact(2);
+    for word in &mut words {
+        total += u64::from(u16::from_ne_bytes([word[0], word[1]]));
+    }
+    if let [last] = words.remainder() {
+        total += u64::from(u16::from_ne_bytes([*last, 0]));
+    }
+    total
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    /// The same loop, compiled for 256-bit registers.
+    ///
+    /// # Safety
+    /// The processor must have AVX2.
+    #[target_feature(enable = "avx2")]
+    pub unsafe fn sum(data: &[u8]) -> u64 {
+        super::sum_words(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(data: &[u8]) -> u16 {
+        let mut total = 0_u32;
+        for word in data.chunks(2) {
+            total += u32::from(u16::from_be_bytes([word[0], *word.get(1).unwrap_or(&0)]));
+            total = (total & 0xffff) + (total >> 16);
+        }
+        (total as u16).to_be()
+    }
+
+    #[test]
+    fn agrees_with_the_word_by_word_definition_at_every_length() {
+        let data: Vec<u8> = (0..1500_u32).map(|i| (i * 7 + 255) as u8).collect();
+        for length in 0..data.len() {
+            assert_eq!(fold(sum(&data[..length])), plain(&data[..length]), "length {length}");
+        }
+    }
+
+    #[test]
+    fn sums_of_all_ones_do_not_overflow() {
+        let data = vec![0xff; 65535];
+        assert_eq!(fold(sum(&data)), plain(&data));
+    }
+
+    #[test]
+    fn an_ipv4_header_with_its_checksum_sums_to_all_ones() {
+        let mut header = [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0, 0, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8, 0, 0xc7];
+        set_ipv4_header(&mut header);
+        assert_eq!(&header[10..12], &[0xb8, 0x61]);
+        assert_eq!(fold(sum(&header)), 0xffff);
+    }
+
+    #[test]
+    fn copying_sums_what_was_copied() {
+        let source = [1, 2, 3, 4, 5];
+        let mut target = [0; 5];
+        assert_eq!(copy_and_sum(&mut target, &source), sum(&source));
+        assert_eq!(target, source);
+    }
+}

@@ -1,0 +1,170 @@
+//! TUN to UDP: find the policy, cut the super-packet straight into the transmit arena, seal in place, send in runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::arena::Arena;
+use crate::counters::{Counter, Counters};
+use crate::flow::{Flow, Ports};
+use crate::notice::{Notice, NoticeKind};
+use crate::outbound::OutboundEntry;
+use crate::plane::Shared;
+use crate::spd::{FlowCache, Held, Policy, Snapshot};
+use crate::split::Plan;
+use crate::tun::TunQueue;
+use crate::udp::UdpSocket;
+use crate::vnet;
+
+/// Next header of an IPv4 packet in tunnel mode.
+const IPV4: u8 = 4;
+/// Next header of an IPv6 packet in tunnel mode.
+const IPV6: u8 = 41;
+/// Frames taken from the TUN before the other direction has its turn.
+const FRAMES: usize = 64;
+/// Packets cut from them before the same.
+const PACKETS: usize = 256;
+
+/// One worker's outbound side.
+pub struct Egress {
+    frame: Vec<u8>,
+    arena: Arena,
+    cache: FlowCache,
+}
+
+impl Default for Egress {
+    fn default() -> Self {
+        Self { frame: vec![0; vnet::LEN + 65_536], arena: Arena::default(), cache: FlowCache::default() }
+    }
+}
+
+/// Where a worker sends.
+pub struct Outlet<'a> {
+    /// What all workers share.
+    pub shared: &'a Shared,
+    /// This worker's counters.
+    pub counters: &'a Counters,
+    /// This worker's sockets for ESP over IPv4 and IPv6.
+    pub sockets: [Option<&'a UdpSocket>; 2],
+}
+
+impl Outlet<'_> {
+    /// Tells the control plane, or counts that it could not.
+    pub fn tell(&self, notice: Notice) {
+        if !self.shared.notices.push(notice) {
+            self.counters.count(Counter::DropNoticeQueueFull);
+        }
+    }
+
+    fn tell_sa(&self, kind: NoticeKind, entry: &OutboundEntry, remote: Option<SocketAddr>) {
+        self.tell(Notice::Sa { kind, spi: entry.spi, remote });
+    }
+}
+
+impl Egress {
+    /// Carries what waits in the TUN, up to a bound; true when there may be more.
+    pub fn run(&mut self, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+        let snapshot = outlet.shared.spd.snapshot();
+        let mut packets = 0;
+        let mut frames = 0;
+        let more = loop {
+            if frames == FRAMES || packets >= PACKETS {
+                break true;
+            }
+            let Some(length) = queue.read(&mut self.frame)? else { break false };
+            frames += 1;
+            packets += self.carry_frame(length, &snapshot, outlet);
+        };
+        outlet.counters.add(Counter::TunReads, frames);
+        outlet.counters.add(Counter::TunPackets, packets);
+        self.arena.flush(outlet);
+        Ok(more)
+    }
+
+    /// Carries frames that were held.
+    pub fn release(&mut self, frames: Vec<Vec<u8>>, outlet: &Outlet<'_>) {
+        let snapshot = outlet.shared.spd.snapshot();
+        for frame in frames {
+            self.frame[..frame.len()].copy_from_slice(&frame);
+            self.carry_frame(frame.len(), &snapshot, outlet);
+        }
+        self.arena.flush(outlet);
+    }
+
+    fn carry_frame(&mut self, length: usize, snapshot: &Snapshot, outlet: &Outlet<'_>) -> usize {
+        let Self { frame, arena, cache } = self;
+        let frame = &mut frame[..length];
+        let Some(flow) = frame.get(vnet::LEN..).and_then(Flow::read) else {
+            outlet.counters.count(Counter::DropMalformedInner);
+            return 0;
+        };
+        let Some(policy) = cache.find(snapshot, &flow) else {
+            outlet.counters.count(Counter::DropNoPolicy);
+            return 0;
+        };
+        let Some(entry) = policy.bound().or_else(|| hold(policy, &flow, frame, outlet)) else { return 0 };
+        let Some(plan) = Plan::new(frame) else {
+            outlet.counters.count(Counter::DropMalformedInner);
+            return 0;
+        };
+        seal(&plan, &entry, if flow.v6 { IPV6 } else { IPV4 }, arena, outlet);
+        plan.segments()
+    }
+}
+
+/// Keeps the frame for an SA to come; gives the SA if it came this moment.
+fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Option<Arc<OutboundEntry>> {
+    let acquire = match policy.hold(frame, Instant::now()) {
+        Held::Bound => return policy.bound(),
+        Held::Kept { acquire } => {
+            outlet.counters.count(Counter::Held);
+            acquire
+        }
+        Held::Full { acquire } => {
+            outlet.counters.count(Counter::DropHoldFull);
+            acquire
+        }
+    };
+    if acquire {
+        outlet.counters.count(Counter::Acquires);
+        let (source, destination) = flow.addresses();
+        let (source_port, destination_port) = match flow.ports {
+            Ports::Known(source, destination) => (source, destination),
+            Ports::Opaque => (0, 0),
+        };
+        let protocol = flow.protocol;
+        let policy_id = policy.id;
+        outlet.tell(Notice::Acquire { policy_id, source, destination, protocol, source_port, destination_port });
+    }
+    None
+}
+
+/// Claims sequence numbers for all packets of the frame at once, cuts and seals them.
+fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mut Arena, outlet: &Outlet<'_>) {
+    let segments = plan.segments();
+    if entry.volume.exhausted() {
+        outlet.counters.add(Counter::DropSaExpired, segments);
+        return;
+    }
+    let sa = &entry.sa;
+    arena.reserve(entry, segments * sa.packet_len(plan.len(0)), outlet);
+    let Ok((sequence_numbers, soft)) = entry.claim(segments as u32) else {
+        outlet.counters.add(Counter::DropSequenceExhausted, segments);
+        return;
+    };
+    if soft {
+        outlet.tell_sa(NoticeKind::SequenceSoft, entry, None);
+    }
+    let header_len = sa.header_len();
+    for (index, sequence_number) in sequence_numbers.enumerate() {
+        let inner_len = plan.len(index);
+        let packet = arena.place(sa.packet_len(inner_len));
+        plan.write(index, &mut packet[header_len..header_len + inner_len]);
+        sa.seal_in_place(sequence_number, packet, inner_len, next_header);
+    }
+    let octets = plan.total_len();
+    outlet.counters.add(Counter::Sealed, segments);
+    outlet.counters.add(Counter::SealedBytes, octets);
+    entry.volume.add(segments as u64, octets as u64, |kind| outlet.tell_sa(kind, entry, None));
+}

@@ -1,0 +1,199 @@
+//! Addresses in the form system calls take them: socket addresses and the control message that chooses the source.
+
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A socket address as the kernel writes and reads it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct RawAddress {
+    storage: libc::sockaddr_in6,
+    length: libc::socklen_t,
+}
+
+impl RawAddress {
+    /// Room for any address, to be filled by the kernel.
+    #[must_use]
+    pub fn empty() -> Self {
+        // SAFETY: all zeros are a valid sockaddr_in6.
+        Self { storage: unsafe { mem::zeroed() }, length: mem::size_of::<libc::sockaddr_in6>() as _ }
+    }
+
+    /// The kernel's form of `address`.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        let mut raw = Self::empty();
+        match address {
+            SocketAddr::V4(address) => {
+                let value = libc::sockaddr_in {
+                    sin_family: libc::AF_INET as _,
+                    sin_port: address.port().to_be(),
+                    sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+                    sin_zero: [0; 8],
+                };
+                // SAFETY: sockaddr_in is smaller than sockaddr_in6 and no more aligned.
+                unsafe { (&raw mut raw.storage).cast::<libc::sockaddr_in>().write(value) };
+                raw.length = mem::size_of::<libc::sockaddr_in>() as _;
+            }
+            SocketAddr::V6(address) => {
+                raw.storage.sin6_family = libc::AF_INET6 as _;
+                raw.storage.sin6_port = address.port().to_be();
+                raw.storage.sin6_addr.s6_addr = address.ip().octets();
+            }
+        }
+        raw
+    }
+
+    /// What the kernel wrote.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match i32::from(self.storage.sin6_family) {
+            libc::AF_INET => {
+                // SAFETY: the family says which of the two types the kernel wrote.
+                let v4 = unsafe { (&raw const self.storage).cast::<libc::sockaddr_in>().read() };
+                Some((Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)), u16::from_be(v4.sin_port)).into())
+            }
+            libc::AF_INET6 => {
+                let v6 = &self.storage;
+                Some((Ipv6Addr::from(v6.sin6_addr.s6_addr), u16::from_be(v6.sin6_port)).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Pointer and length for a `msghdr`; valid as long as `self` stays where it is.
+    pub fn parts(&self) -> (*mut libc::c_void, libc::socklen_t) {
+        ((&raw const self.storage).cast_mut().cast(), self.length)
+    }
+}
+
+/// Octets of control messages of one send or receive, aligned as `cmsghdr` must be.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+pub struct Control {
+    octets: [u8; 96],
+    length: usize,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { octets: [0; 96], length: 0 }
+    }
+}
+
+const CMSG_HEADER: usize = mem::size_of::<libc::cmsghdr>();
+
+impl Control {
+    /// Room to receive into.
+    #[must_use]
+    pub fn receiving() -> Self {
+        Self { octets: [0; 96], length: 96 }
+    }
+
+    /// The PKTINFO message that makes `source` the source address; nothing when it is unspecified.
+    #[must_use]
+    pub fn with_source(source: IpAddr) -> Self {
+        let mut control = Self::default();
+        match source {
+            _ if source.is_unspecified() => {}
+            IpAddr::V4(address) => {
+                // in_pktinfo: interface index, source to use, header destination
+                let mut info = [0_u8; 12];
+                info[4..8].copy_from_slice(&address.octets());
+                control.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+            IpAddr::V6(address) => {
+                let mut info = [0_u8; 20];
+                info[..16].copy_from_slice(&address.octets());
+                control.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            }
+        }
+        control
+    }
+
+    /// Appends one message.
+    pub fn push(&mut self, level: i32, kind: i32, value: &[u8]) {
+        let header = libc::cmsghdr { cmsg_len: CMSG_HEADER + value.len(), cmsg_level: level, cmsg_type: kind };
+        let at = self.length;
+        let place = self.octets[at..at + CMSG_HEADER].as_mut_ptr();
+        // SAFETY: the slice has room for a header; alignment is not assumed.
+        unsafe { place.cast::<libc::cmsghdr>().write_unaligned(header) };
+        self.octets[at + CMSG_HEADER..at + CMSG_HEADER + value.len()].copy_from_slice(value);
+        self.length = at + CMSG_HEADER + value.len().next_multiple_of(8);
+    }
+
+    /// Appends `UDP_SEGMENT`: the message is cut into datagrams of `size` octets.
+    pub fn push_segment_size(&mut self, size: u16) {
+        self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
+    }
+
+    /// Each message the kernel wrote into the first `length` octets.
+    pub fn messages(&self, length: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
+        let mut rest = &self.octets[..length.min(self.octets.len())];
+        std::iter::from_fn(move || {
+            let header = rest.get(..CMSG_HEADER)?;
+            // SAFETY: there are as many octets as the header has; alignment is not assumed.
+            let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+            let value = rest.get(CMSG_HEADER..header.cmsg_len)?;
+            rest = rest.get(header.cmsg_len.next_multiple_of(8)..).unwrap_or(&[]);
+            Some((header.cmsg_level, header.cmsg_type, value))
+        })
+    }
+
+    /// Pointer and length for a `msghdr`.
+    pub fn parts(&self) -> (*mut libc::c_void, usize) {
+        let pointer = if self.length == 0 { std::ptr::null_mut() } else { self.octets.as_ptr().cast_mut().cast() };
+        (pointer, self.length)
+    }
+}
+
+/// Where the datagrams of an SA go from and to.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+    /// `remote`, ready for `msg_name`.
+    pub raw_remote: RawAddress,
+    /// Control messages that choose `local`.
+    pub control: Control,
+}
+
+impl Endpoint {
+    /// Prepares both forms.
+    #[must_use]
+    pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { remote, raw_remote: RawAddress::new(remote), control: Control::with_source(local.ip()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_survive_the_round_trip() {
+        for text in ["192.0.2.1:4500", "[2001:db8::1]:500"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(RawAddress::new(address).address(), Some(address));
+        }
+        assert_eq!(RawAddress::empty().address(), None);
+    }
+
+    #[test]
+    fn control_messages_are_read_as_written() {
+        let mut control = Control::with_source("192.0.2.1".parse().unwrap());
+        control.push_segment_size(1456);
+        let all: Vec<_> = control.messages(control.parts().1).map(|(l, k, v)| (l, k, v.to_vec())).collect();
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].2[4..8], [192, 0, 2, 1]);
+        assert_eq!(
+            (all[1].0, all[1].1, &all[1].2[..]),
+            (libc::SOL_UDP, libc::UDP_SEGMENT, &1456_u16.to_ne_bytes()[..])
+        );
+    }
+
+    #[test]
+    fn an_unspecified_source_leaves_the_choice_to_the_kernel() {
+        assert_eq!(Control::with_source("::".parse().unwrap()).parts().1, 0);
+    }
+}

@@ -1,0 +1,37 @@
+//! The data plane of ironswan: SAD and SPD, a TUN device, UDP sockets, and worker threads that carry packets between
+//! them. It knows no IKE, no configuration and no Python.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod arena;
+pub mod checksum;
+pub mod coalesce;
+mod counters;
+mod egress;
+mod endpoint;
+mod error;
+pub mod flow;
+mod inbound;
+mod ingress;
+mod limits;
+mod notice;
+mod outbound;
+mod plane;
+pub mod selector;
+mod spd;
+pub mod split;
+mod sys;
+#[cfg(test)]
+mod testing;
+pub mod traffic;
+mod tun;
+mod udp;
+pub mod vnet;
+mod worker;
+
+pub use error::Error;
+pub use limits::Limits;
+pub use notice::{Notice, NoticeKind};
+pub use plane::{DataPlane, Options, SaParameters, socket_address};
+pub use selector::{Selector, Selectors};
+pub use tun::{OffloadMode, Offloads};

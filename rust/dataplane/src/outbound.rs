@@ -1,0 +1,178 @@
+//! The SAD's outbound half: an SA with its way out and the order in which its packets leave.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use ironswan_esp::{OutboundSa, SequenceExhausted};
+
+use crate::endpoint::Endpoint;
+use crate::limits::Volume;
+
+/// Runs sent one by one before segmentation is tried again on a path that refused it.
+const FALLBACK_RUNS: u32 = 4096;
+/// Three quarters of the sequence numbers of an SA without ESN.
+const SEQUENCE_SOFT: u64 = 3 << 30;
+
+/// An outbound SA.
+pub struct OutboundEntry {
+    /// SPI the peer chose.
+    pub spi: u32,
+    /// Keys and sequence numbers.
+    pub sa: OutboundSa,
+    /// What it has carried.
+    pub volume: Volume,
+    /// Inbound SA of the same pair.
+    pub pair: u32,
+    /// Where its packets go; one store moves it.
+    pub endpoint: ArcSwap<Endpoint>,
+    esn: bool,
+    removed: AtomicBool,
+    fallback_runs: AtomicU32,
+    busy: Mutex<bool>,
+    released: Condvar,
+}
+
+impl OutboundEntry {
+    /// A new SA that nobody sends on yet.
+    #[must_use]
+    pub fn new(spi: u32, pair: u32, sa: OutboundSa, esn: bool, volume: Volume, endpoint: Endpoint) -> Self {
+        Self {
+            spi,
+            sa,
+            volume,
+            pair,
+            endpoint: ArcSwap::from_pointee(endpoint),
+            esn,
+            removed: AtomicBool::new(false),
+            fallback_runs: AtomicU32::new(0),
+            busy: Mutex::new(false),
+            released: Condvar::new(),
+        }
+    }
+
+    /// Takes `count` sequence numbers; true when with them three quarters of all are used.
+    pub fn claim(&self, count: u32) -> Result<(Range<u64>, bool), SequenceExhausted> {
+        let range = self.sa.claim(count)?;
+        let soft = !self.esn && range.start < SEQUENCE_SOFT && SEQUENCE_SOFT <= range.end;
+        Ok((range, soft))
+    }
+
+    /// Nothing is sent on it any more.
+    pub fn remove(&self) {
+        self.removed.store(true, Relaxed);
+    }
+
+    /// Whether it was removed.
+    #[inline]
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Relaxed)
+    }
+
+    /// Whether runs may go out as one segmented send now.
+    pub fn may_segment(&self) -> bool {
+        let left = self.fallback_runs.load(Relaxed);
+        if left != 0 {
+            self.fallback_runs.store(left - 1, Relaxed);
+        }
+        left == 0
+    }
+
+    /// The kernel refused to segment on this path: send one by one for a while.
+    pub fn segmentation_refused(&self) {
+        self.fallback_runs.store(FALLBACK_RUNS, Relaxed);
+    }
+
+    /// A new path: segmentation may work there.
+    pub fn set_endpoint(&self, endpoint: Endpoint) {
+        self.endpoint.store(Arc::new(endpoint));
+        self.fallback_runs.store(0, Relaxed);
+    }
+}
+
+/// The right to take sequence numbers of an SA and to send them, held from claim to send, so that workers cannot
+/// reorder the packets of one SA (a peer's window may be as small as 32).
+pub struct SendTurn(Arc<OutboundEntry>);
+
+impl SendTurn {
+    /// The right, if nobody has it.
+    pub fn try_take(entry: &Arc<OutboundEntry>) -> Option<Self> {
+        let mut busy = entry.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if *busy {
+            return None;
+        }
+        *busy = true;
+        Some(Self(Arc::clone(entry)))
+    }
+
+    /// Waits for the right. The caller must hold no other turn, or two workers could wait for each other.
+    pub fn take(entry: &Arc<OutboundEntry>) -> Self {
+        let mut busy = entry.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        while *busy {
+            busy = entry.released.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        }
+        *busy = true;
+        Self(Arc::clone(entry))
+    }
+
+    /// The SA.
+    pub fn entry(&self) -> &Arc<OutboundEntry> {
+        &self.0
+    }
+}
+
+impl Drop for SendTurn {
+    fn drop(&mut self) {
+        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.released.notify_one();
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use ironswan_esp::Suite;
+
+    /// An SA with a fixed key for the tests of the modules around.
+    pub fn sample(last_sequence_number: u64, limits: Limits) -> OutboundEntry {
+        let suite = Suite::from_keyword("aes128gcm16").unwrap();
+        let sa = OutboundSa::new(0x0010_0001, suite, &[7; 20], false, last_sequence_number).unwrap();
+        let endpoint = Endpoint::new("192.0.2.1:4500".parse().unwrap(), "192.0.2.2:4500".parse().unwrap());
+        OutboundEntry::new(0x0010_0001, 0, sa, false, Volume::new(limits), endpoint)
+    }
+
+    #[test]
+    fn a_turn_excludes_others_until_it_ends() {
+        let entry = Arc::new(sample(0, Limits::default()));
+        let turn = SendTurn::try_take(&entry).unwrap();
+        assert!(SendTurn::try_take(&entry).is_none());
+        drop(turn);
+        assert_eq!(SendTurn::take(&entry).entry().spi, 0x0010_0001);
+    }
+
+    #[test]
+    fn sequence_numbers_are_told_before_they_end() {
+        let entry = sample(SEQUENCE_SOFT - 3, Limits::default());
+        assert!(!entry.claim(1).unwrap().1);
+        assert!(entry.claim(4).unwrap().1);
+        assert!(!entry.claim(1).unwrap().1);
+        let spent = sample(u64::from(u32::MAX) - 1, Limits::default());
+        assert!(spent.claim(2).is_err());
+        assert!(spent.claim(1).is_ok());
+    }
+
+    #[test]
+    fn a_refused_path_is_tried_again_later_or_when_it_changes() {
+        let entry = sample(0, Limits::default());
+        assert!(entry.may_segment());
+        entry.segmentation_refused();
+        assert!((0..FALLBACK_RUNS).all(|_| !entry.may_segment()));
+        assert!(entry.may_segment());
+        entry.segmentation_refused();
+        let endpoint = Endpoint::clone(&entry.endpoint.load());
+        entry.set_endpoint(endpoint);
+        assert!(entry.may_segment());
+    }
+}

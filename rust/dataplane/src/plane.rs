@@ -1,0 +1,348 @@
+//! The data plane as the control plane sees it: start, SAs, policies, notices, counters, stop.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use ironswan_esp::{InboundSa, OutboundSa, Suite};
+
+use crate::counters::{Counter, Counters};
+use crate::endpoint::{Control, Endpoint, RawAddress};
+use crate::error::Error;
+use crate::inbound::{InboundEntry, Sad};
+use crate::limits::{Limits, Volume};
+use crate::notice::{Notice, Notices};
+use crate::outbound::OutboundEntry;
+use crate::selector::Selectors;
+use crate::spd::{Policy, Spd};
+use crate::sys::EventFd;
+use crate::tun::{OffloadMode, Offloads, Tun};
+use crate::udp::{UdpOptions, UdpSocket};
+use crate::worker;
+
+/// How a data plane is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Interface to create.
+    pub tun_name: String,
+    /// Its MTU.
+    pub mtu: u32,
+    /// Worker threads, each with a TUN queue and sockets of its own.
+    pub workers: usize,
+    /// IKE's port.
+    pub ike_port: u16,
+    /// Port of IKE and ESP behind the marker.
+    pub nat_t_port: u16,
+    /// `SO_MARK` of all we send, 0 none.
+    pub mark: u32,
+    /// Segmentation offloads.
+    pub offloads: OffloadMode,
+}
+
+/// What one worker owns, and where others leave it something.
+pub struct Station {
+    pub(crate) index: usize,
+    pub(crate) sockets: Vec<UdpSocket>,
+    pub(crate) wake: EventFd,
+    released: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Station {
+    pub(crate) fn esp_socket(&self, v6: bool) -> Option<&UdpSocket> {
+        self.sockets.iter().find(|socket| socket.esp && socket.v6 == v6)
+    }
+
+    pub(crate) fn take_released(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.released.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What workers and control side share.
+pub struct Shared {
+    pub(crate) tun: Tun,
+    pub(crate) stations: Vec<Station>,
+    pub(crate) counters: Vec<Counters>,
+    pub(crate) sad: Sad,
+    pub(crate) spd: Spd,
+    pub(crate) notices: Notices,
+    pub(crate) segmentation: bool,
+    pub(crate) stopped: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        for station in &self.stations {
+            station.wake.signal();
+        }
+    }
+}
+
+/// An SA to install: suite, keys and what limits it.
+pub struct SaParameters<'a> {
+    /// SPI in the packets.
+    pub spi: u32,
+    /// Keyword of the suite, such as `aes128gcm16`.
+    pub suite: &'a str,
+    /// Encryption key and salt.
+    pub keymat: &'a [u8],
+    /// Extended sequence numbers.
+    pub esn: bool,
+    /// Volume limits.
+    pub limits: Limits,
+}
+
+/// A running data plane; dropping it stops it.
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    outbound: Mutex<HashMap<u64, Arc<OutboundEntry>>>,
+    next_handle: AtomicU64,
+    nat_t_port: u16,
+}
+
+impl DataPlane {
+    /// Opens devices and sockets in the caller's network namespace and starts the workers.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let workers = options.workers.clamp(1, 64);
+        let tun = Tun::open(&options.tun_name, options.mtu, workers, options.offloads)?;
+        let stations = (0..workers).map(|index| open_station(index, workers, options)).collect::<io::Result<_>>()?;
+        let shared = Arc::new(Shared {
+            tun,
+            stations,
+            counters: (0..workers).map(|_| Counters::default()).collect(),
+            sad: Sad::default(),
+            spd: Spd::default(),
+            notices: Notices::new()?,
+            segmentation: options.offloads != OffloadMode::Off,
+            stopped: AtomicBool::new(false),
+        });
+        let plane = Self {
+            shared,
+            threads: Mutex::default(),
+            outbound: Mutex::default(),
+            next_handle: AtomicU64::new(1),
+            nat_t_port: options.nat_t_port,
+        };
+        for index in 0..workers {
+            let shared = Arc::clone(&plane.shared);
+            let thread = std::thread::Builder::new().name(format!("ironswan-{index}"));
+            let thread = thread.spawn(move || worker::run(&shared, index))?;
+            plane.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        }
+        Ok(plane)
+    }
+
+    /// Readable while `drain` has something.
+    pub fn notice_fd(&self) -> RawFd {
+        self.shared.notices.fd()
+    }
+
+    /// Takes what the workers had to say.
+    pub fn drain(&self) -> Vec<Notice> {
+        self.shared.notices.drain()
+    }
+
+    /// Sends an IKE message, behind the non-ESP marker on the shared port; a keepalive goes as it is.
+    pub fn send(&self, local: SocketAddr, remote: SocketAddr, data: &[u8]) -> io::Result<()> {
+        let station = &self.shared.stations[0];
+        let socket = station
+            .sockets
+            .iter()
+            .find(|socket| socket.port == local.port() && socket.v6 == remote.is_ipv6())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
+        let marker: &[u8] = if local.port() == self.nat_t_port && data != [0xff] { &[0; 4] } else { &[] };
+        socket.send(&RawAddress::new(remote), &Control::with_source(local.ip()), &[marker, data])
+    }
+
+    /// Reserves an inbound SPI.
+    pub fn allocate_spi(&self) -> Result<u32, Error> {
+        self.shared.sad.allocate().ok_or(Error::NoSpi)
+    }
+
+    /// Gives an SPI back, with the SA on it.
+    pub fn release_spi(&self, spi: u32) {
+        self.shared.sad.release(spi);
+    }
+
+    /// Installs an inbound SA on an allocated SPI.
+    pub fn install_inbound(
+        &self,
+        parameters: &SaParameters<'_>,
+        replay_window: u32,
+        selectors: Selectors,
+        remote: SocketAddr,
+    ) -> Result<(), Error> {
+        if !self.shared.sad.is_allocated(parameters.spi) {
+            return Err(Error::UnknownSpi(parameters.spi));
+        }
+        let suite = suite(parameters)?;
+        let sa = InboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, replay_window, 0)
+            .map_err(|_| Error::BadKey)?;
+        let volume = Volume::new(parameters.limits);
+        self.shared.sad.install(InboundEntry::new(parameters.spi, sa, selectors, volume, remote));
+        Ok(())
+    }
+
+    /// Installs an outbound SA; the handle names it from now on.
+    pub fn install_outbound(
+        &self,
+        parameters: &SaParameters<'_>,
+        pair: u32,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<u64, Error> {
+        let suite = suite(parameters)?;
+        let sa =
+            OutboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, 0).map_err(|_| Error::BadKey)?;
+        let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
+        let endpoint = Endpoint::new(local, remote);
+        let volume = Volume::new(parameters.limits);
+        let entry = OutboundEntry::new(parameters.spi, pair, sa, parameters.esn, volume, endpoint);
+        self.outbound().insert(handle, Arc::new(entry));
+        Ok(handle)
+    }
+
+    /// Stops sending on an outbound SA; policies bound to it are unbound. Unknown handles are ignored.
+    pub fn remove_outbound(&self, handle: u64) {
+        let Some(entry) = self.outbound().remove(&handle) else { return };
+        entry.remove();
+        for policy in self.shared.spd.snapshot().policies() {
+            policy.unbind(&entry);
+        }
+    }
+
+    /// Moves an outbound SA to another path, and lets its inbound SA expect packets from there.
+    pub fn update_endpoint(&self, handle: u64, local: SocketAddr, remote: SocketAddr) -> Result<(), Error> {
+        let entry = self.entry(handle)?;
+        entry.set_endpoint(Endpoint::new(local, remote));
+        if let Some(inbound) = self.shared.sad.find(entry.pair).as_ref().and_then(|guard| guard.as_ref()) {
+            inbound.follow(remote);
+        }
+        Ok(())
+    }
+
+    /// Adds a policy without SA.
+    pub fn add_policy(&self, id: u64, selectors: Selectors, priority: i64) -> Result<(), Error> {
+        let added = self.shared.spd.add(Policy::new(id, selectors, priority));
+        if added { Ok(()) } else { Err(Error::PolicyExists(id)) }
+    }
+
+    /// Switches a policy to another SA, or to none; what it held is sent.
+    pub fn bind_policy(&self, id: u64, handle: Option<u64>) -> Result<(), Error> {
+        let policy = self.shared.spd.get(id).ok_or(Error::UnknownPolicy(id))?;
+        let entry = handle.map(|handle| self.entry(handle)).transpose()?;
+        let (frames, expired) = policy.bind(entry, Instant::now());
+        self.shared.counters[0].add(Counter::DropHoldExpired, expired);
+        if !frames.is_empty() {
+            let station = &self.shared.stations[0];
+            station.released.lock().unwrap_or_else(PoisonError::into_inner).extend(frames);
+            station.wake.signal();
+        }
+        Ok(())
+    }
+
+    /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
+    pub fn remove_policy(&self, id: u64) {
+        self.shared.spd.remove(id);
+    }
+
+    /// All counters, summed over the workers.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let sum = |counter| self.shared.counters.iter().map(|counters| counters.get(counter)).sum();
+        Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
+    }
+
+    /// Packets and inner octets an inbound SA has carried.
+    pub fn inbound_counters(&self, spi: u32) -> Result<(u64, u64), Error> {
+        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
+        Ok(entry.as_ref().map_or((0, 0), |entry| entry.volume.carried()))
+    }
+
+    /// Packets and inner octets an outbound SA has carried.
+    pub fn outbound_counters(&self, handle: u64) -> Result<(u64, u64), Error> {
+        Ok(self.entry(handle)?.volume.carried())
+    }
+
+    /// Offloads of the TUN.
+    pub fn offloads(&self) -> Offloads {
+        self.shared.tun.offloads
+    }
+
+    /// Whether runs are sent and received as one message.
+    pub fn segmentation(&self) -> bool {
+        self.shared.segmentation
+    }
+
+    /// Name and index of the TUN.
+    pub fn interface(&self) -> (&str, u32) {
+        (&self.shared.tun.name, self.shared.tun.index)
+    }
+
+    /// Stops the workers and waits for them. Devices and sockets close when the data plane is dropped.
+    pub fn stop(&self) {
+        self.shared.stop();
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A worker catches its own panics.
+            let _ = thread.join();
+        }
+    }
+
+    fn outbound(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<OutboundEntry>>> {
+        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, handle: u64) -> Result<Arc<OutboundEntry>, Error> {
+        self.outbound().get(&handle).cloned().ok_or(Error::UnknownHandle(handle))
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn suite(parameters: &SaParameters<'_>) -> Result<Suite, Error> {
+    Suite::from_keyword(parameters.suite).ok_or_else(|| Error::UnknownSuite(parameters.suite.to_owned()))
+}
+
+/// The shared port for every worker, IKE's own port for the first; IPv6 where the kernel has it.
+fn open_station(index: usize, workers: usize, options: &Options) -> io::Result<Station> {
+    let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro: options.offloads != OffloadMode::Off };
+    let mut sockets = Vec::new();
+    for v6 in [false, true] {
+        let mut ports = vec![(options.nat_t_port, true, udp)];
+        if index == 0 {
+            ports.push((options.ike_port, false, UdpOptions { shared: false, gro: false, ..udp }));
+        }
+        for (port, esp, udp) in ports {
+            match UdpSocket::bind(v6, port, esp, udp) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) if v6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                Err(error) => {
+                    let kind = error.kind();
+                    return Err(io::Error::new(kind, format!("UDP port {port}: {error}")));
+                }
+            }
+        }
+    }
+    if index + 1 == workers && workers > 1 {
+        for socket in sockets.iter().filter(|socket| socket.esp) {
+            socket.steer_by_spi(workers as u32)?;
+        }
+    }
+    let wake = EventFd::new()?;
+    Ok(Station { index, sockets, wake, released: Mutex::default() })
+}
+
+/// An address with its port, from text.
+pub fn socket_address(address: &str, port: u16) -> Result<SocketAddr, Error> {
+    let address: IpAddr = address.parse().map_err(|_| Error::BadAddress(address.to_owned()))?;
+    Ok(SocketAddr::new(address, port))
+}

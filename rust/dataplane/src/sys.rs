@@ -1,0 +1,97 @@
+//! The few system calls the workers and the control side share.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Turns -1 into the error in errno.
+pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// As `check`, for calls that return a size.
+pub fn check_size(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sets a socket option that is an int.
+pub fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set_option_raw(fd, level, name, &value)
+}
+
+/// Sets a socket option of any plain type.
+pub fn set_option_raw<T: Copy>(fd: RawFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let length = std::mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the pointer is valid for `length` octets.
+    check(unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), length) }).map(drop)
+}
+
+/// Random octets from the kernel.
+pub fn random_u32() -> u32 {
+    let mut octets = [0_u8; 4];
+    // SAFETY: the buffer has 4 octets; getrandom gives up to 256 in one piece.
+    while unsafe { libc::getrandom(octets.as_mut_ptr().cast(), 4, 0) } != 4 {}
+    u32::from_ne_bytes(octets)
+}
+
+/// A non-blocking counter other threads can sleep on.
+pub struct EventFd(OwnedFd);
+
+impl EventFd {
+    /// Not signalled.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: plain call; a non-negative result is a new descriptor that nobody else owns.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Makes it readable. It cannot block: a full counter is readable already.
+    pub fn signal(&self) {
+        let one = 1_u64;
+        // SAFETY: 8 octets of a u64.
+        let _ = unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
+    }
+
+    /// Makes it unreadable.
+    pub fn clear(&self) {
+        let mut value = 0_u64;
+        // SAFETY: 8 octets of a u64.
+        let _ = unsafe { libc::read(self.fd(), (&raw mut value).cast(), 8) };
+    }
+}
+
+/// A level-triggered epoll set.
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    /// An empty set.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: plain call; the result is ours.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Watches `fd` for input, known as `token`.
+    pub fn add(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
+        // SAFETY: `event` lives through the call.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
+    }
+
+    /// Sleeps until something is ready and gives the tokens to `ready`.
+    pub fn wait(&self, mut ready: impl FnMut(u64)) -> io::Result<()> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+        // SAFETY: room for 8 events.
+        let result = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, -1) });
+        match result {
+            Ok(count) => events[..count.cast_unsigned() as usize].iter().for_each(|event| ready(event.u64)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Packets for the unit tests of this crate.
+
+use crate::checksum::{fold, pseudo_header, set_ipv4_header, sum};
+
+fn ip(v6: bool, protocol: u8, l4: &[u8]) -> Vec<u8> {
+    let mut packet = if v6 {
+        let mut header = vec![0x60, 0, 0, 0, 0, 0, protocol, 64];
+        header[4..6].copy_from_slice(&(l4.len() as u16).to_be_bytes());
+        header.extend([1; 16]);
+        header.extend([2; 16]);
+        header
+    } else {
+        let mut header = vec![0x45, 0, 0, 0, 0, 7, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 1, 0, 1];
+        header[2..4].copy_from_slice(&(20 + l4.len() as u16).to_be_bytes());
+        set_ipv4_header(&mut header);
+        header
+    };
+    packet.extend(l4);
+    let (at, offset) = (packet.len() - l4.len(), if protocol == 6 { 16 } else { 6 });
+    let addresses = if v6 { 8..40 } else { 12..20 };
+    let check = !fold(sum(&packet[at..]) + pseudo_header(&packet[addresses], l4.len(), protocol));
+    packet[at + offset..at + offset + 2].copy_from_slice(&check.to_ne_bytes());
+    packet
+}
+
+/// A TCP segment with 20 octets of header, ports 1000 to 2000.
+pub fn tcp_packet(v6: bool, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut tcp = vec![0x03, 0xe8, 0x07, 0xd0];
+    tcp.extend(sequence.to_be_bytes());
+    tcp.extend([0, 0, 0, 1, 0x50, flags, 0x10, 0, 0, 0, 0, 0]);
+    tcp.extend(payload);
+    ip(v6, 6, &tcp)
+}
+
+/// A UDP datagram from `port` to 2000.
+pub fn udp_packet(v6: bool, port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut udp = port.to_be_bytes().to_vec();
+    udp.extend([0x07, 0xd0]);
+    udp.extend((8 + payload.len() as u16).to_be_bytes());
+    udp.extend([0, 0]);
+    udp.extend(payload);
+    ip(v6, 17, &udp)
+}
+
+/// Whether TCP's or UDP's checksum is right.
+pub fn l4_checksum_is_right(packet: &[u8]) -> bool {
+    let (at, addresses, protocol) = if packet[0] >> 4 == 6 { (40, 8..40, packet[6]) } else { (20, 12..20, packet[9]) };
+    fold(sum(&packet[at..]) + pseudo_header(&packet[addresses], packet.len() - at, protocol)) == 0xffff
+}

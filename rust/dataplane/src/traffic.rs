@@ -1,0 +1,101 @@
+//! A datagram generator and its sink, for the demo and the benchmark: many datagrams a system call, so that the
+//! generator is not what is measured.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use crate::sys::check;
+
+const BATCH: usize = 64;
+const LARGEST: usize = 65_507;
+
+/// Batches of equal datagrams over one buffer; the kernel only reads it when sending, and nobody reads it after.
+struct Batch {
+    _octets: Vec<u8>,
+    _vectors: Vec<libc::iovec>,
+    messages: Vec<libc::mmsghdr>,
+}
+
+impl Batch {
+    fn new(size: usize) -> Self {
+        let mut octets = vec![0x55; size];
+        let vector = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: size };
+        let mut vectors = vec![vector; BATCH];
+        let messages = vectors
+            .iter_mut()
+            .map(|vector| {
+                // SAFETY: all zeros are a valid mmsghdr.
+                let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+                message.msg_hdr.msg_iov = vector;
+                message.msg_hdr.msg_iovlen = 1;
+                message
+            })
+            .collect();
+        Self { _octets: octets, _vectors: vectors, messages }
+    }
+}
+
+/// Sends datagrams of `size` octets on a connected socket for `duration`, at most `rate` a second (0: as fast as it
+/// goes); how many were sent.
+pub fn send(fd: RawFd, size: usize, duration: Duration, rate: u64) -> io::Result<u64> {
+    if size > LARGEST {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let mut batch = Batch::new(size);
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    loop {
+        let elapsed = start.elapsed();
+        if elapsed >= duration {
+            return Ok(sent);
+        }
+        let due = if rate == 0 { u64::MAX } else { (elapsed.as_micros() * u128::from(rate) / 1_000_000) as u64 };
+        let count = due.saturating_sub(sent).min(BATCH as u64);
+        if count == 0 {
+            std::thread::sleep(Duration::from_micros(200));
+            continue;
+        }
+        // SAFETY: `count` messages over memory that `batch` owns.
+        let result = check(unsafe { libc::sendmmsg(fd, batch.messages.as_mut_ptr(), count as u32, 0) });
+        match result {
+            Ok(done) => sent += u64::from(done.cast_unsigned()),
+            Err(error) if is_passing(&error) => wait(fd, libc::POLLOUT, Duration::from_millis(1)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Receives datagrams on a bound socket for `duration`; how many came.
+pub fn receive(fd: RawFd, duration: Duration) -> io::Result<u64> {
+    let mut batch = Batch::new(LARGEST);
+    let start = Instant::now();
+    let mut received = 0_u64;
+    loop {
+        let Some(left) = duration.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
+            return Ok(received);
+        };
+        let messages = batch.messages.as_mut_ptr();
+        // SAFETY: BATCH messages over memory that `batch` owns; they may overwrite each other, nobody reads them.
+        let result =
+            check(unsafe { libc::recvmmsg(fd, messages, BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut()) });
+        match result {
+            Ok(done) => received += u64::from(done.cast_unsigned()),
+            Err(error) if is_passing(&error) => wait(fd, libc::POLLIN, left),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Full or empty queues, and ICMP errors that earlier datagrams met.
+fn is_passing(error: &io::Error) -> bool {
+    let passing = [libc::EAGAIN, libc::EINTR, libc::ENOBUFS, libc::ECONNREFUSED];
+    error.raw_os_error().is_some_and(|code| passing.contains(&code))
+}
+
+fn wait(fd: RawFd, events: i16, at_most: Duration) {
+    let mut poll = libc::pollfd { fd, events, revents: 0 };
+    let milliseconds = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX).max(1);
+    // SAFETY: one pollfd.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) };
+}

@@ -1,0 +1,221 @@
+//! The UDP sockets: IKE's port and the port IKE and ESP share (RFC 3948), for IPv4 and IPv6.
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::endpoint::{Control, RawAddress};
+use crate::sys::{check, check_size, set_option, set_option_raw};
+
+const BUFFER: i32 = 16 << 20;
+/// Ignore path MTU reports, which anybody can forge, and let the kernel fragment after ESP.
+const IP_PMTUDISC_OMIT: i32 = 5;
+
+/// One bound socket.
+pub struct UdpSocket {
+    fd: OwnedFd,
+    /// Its port.
+    pub port: u16,
+    /// Its family.
+    pub v6: bool,
+    /// Whether its datagrams may be ESP.
+    pub esp: bool,
+}
+
+/// How sockets are opened.
+#[derive(Clone, Copy)]
+pub struct UdpOptions {
+    /// `SO_MARK`, 0 none.
+    pub mark: u32,
+    /// Several workers share the port.
+    pub shared: bool,
+    /// Receive runs of datagrams in one piece.
+    pub gro: bool,
+}
+
+impl UdpSocket {
+    /// Binds `port` on all addresses of the family. `UDP_ENCAP` is never set: the kernel would take the ESP itself.
+    pub fn bind(v6: bool, port: u16, esp: bool, options: UdpOptions) -> io::Result<Self> {
+        let family = if v6 { libc::AF_INET6 } else { libc::AF_INET };
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: plain call; the result is ours.
+        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?) };
+        let raw = fd.as_raw_fd();
+        let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        if v6 {
+            set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+            set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        } else {
+            set_option(raw, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            set_option(raw, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, IP_PMTUDISC_OMIT)?;
+        }
+        for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+            set_option(raw, libc::SOL_SOCKET, force, BUFFER)
+                .or_else(|_| set_option(raw, libc::SOL_SOCKET, plain, BUFFER))?;
+        }
+        if options.mark != 0 {
+            set_option(raw, libc::SOL_SOCKET, libc::SO_MARK, options.mark.cast_signed())?;
+        }
+        if options.shared {
+            set_option(raw, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
+        if options.gro {
+            // Without it (before Linux 5.0) each datagram comes alone: slower, not wrong.
+            let _ = set_option(raw, libc::SOL_UDP, libc::UDP_GRO, 1);
+        }
+        let address = RawAddress::new(SocketAddr::new(any, port));
+        let (name, length) = address.parts();
+        // SAFETY: `address` lives through the call.
+        check(unsafe { libc::bind(raw, name.cast(), length) })?;
+        Ok(Self { fd, port, v6, esp })
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Steers ESP among `workers` sockets of this port by SPI, so that one SA stays with one worker. IKE, whose marker
+    /// is zero, and what is too short to have an SPI go to the first.
+    pub fn steer_by_spi(&self, workers: u32) -> io::Result<()> {
+        let statement = |code, value| libc::sock_filter { code, jt: 0, jf: 0, k: value };
+        // BPF_LD|BPF_W|BPF_ABS 0; BPF_ALU|BPF_MOD workers; BPF_RET|BPF_A
+        let mut program = [statement(0x20, 0), statement(0x94, workers), statement(0x16, 0)];
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        set_option_raw(self.fd(), libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &filter)
+    }
+
+    /// Sends one datagram made of `pieces`.
+    pub fn send(&self, remote: &RawAddress, control: &Control, pieces: &[&[u8]]) -> io::Result<()> {
+        let mut vectors: Vec<_> = pieces
+            .iter()
+            .map(|piece| libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() })
+            .collect();
+        let message = header(remote, control, &mut vectors);
+        // SAFETY: all that `message` points to lives through the call.
+        check_size(unsafe { libc::sendmsg(self.fd(), &raw const message, 0) }).map(drop)
+    }
+
+    /// Waits a moment for room to send.
+    pub fn wait_writable(&self, milliseconds: i32) -> bool {
+        let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one pollfd.
+        unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+    }
+}
+
+/// A message header over parts that must outlive it.
+pub fn header(remote: &RawAddress, control: &Control, vectors: &mut [libc::iovec]) -> libc::msghdr {
+    let (name, name_len) = remote.parts();
+    let (control, control_len) = control.parts();
+    // SAFETY: all zeros are a valid msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_name = name;
+    message.msg_namelen = name_len;
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len();
+    message.msg_control = control;
+    message.msg_controllen = control_len;
+    message
+}
+
+/// One received run of datagrams.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Octets in its part of the buffer.
+    pub length: usize,
+    /// Octets of each datagram but the last.
+    pub segment: usize,
+    /// It did not fit.
+    pub truncated: bool,
+}
+
+/// Messages received by one call at most.
+pub const MESSAGES: usize = 8;
+/// Octets of one message at most.
+pub const MESSAGE_LEN: usize = 65_536;
+
+/// Buffers for one recvmmsg; message i has its own 64 KiB of `octets`.
+pub struct Receiver {
+    /// The octets received.
+    pub octets: Vec<u8>,
+    names: [RawAddress; MESSAGES],
+    controls: [Control; MESSAGES],
+    headers: [libc::mmsghdr; MESSAGES],
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Self {
+            octets: vec![0; MESSAGES * MESSAGE_LEN],
+            names: [RawAddress::empty(); MESSAGES],
+            controls: [Control::receiving(); MESSAGES],
+            // SAFETY: all zeros are a valid mmsghdr.
+            headers: unsafe { mem::zeroed() },
+        }
+    }
+}
+
+impl Receiver {
+    /// Receives what waits, up to MESSAGES; the number received.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: MESSAGE_LEN }; MESSAGES];
+        for (index, message) in self.headers.iter_mut().enumerate() {
+            self.names[index] = RawAddress::empty();
+            self.controls[index] = Control::receiving();
+            vectors[index].iov_base = self.octets[index * MESSAGE_LEN..].as_mut_ptr().cast();
+            message.msg_hdr = header(&self.names[index], &self.controls[index], &mut vectors[index..=index]);
+        }
+        // SAFETY: each header points to a name, a control buffer and 64 KiB of octets of its own, all owned by self.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.fd(),
+                self.headers.as_mut_ptr(),
+                MESSAGES as u32,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        match check(count) {
+            Ok(count) => Ok(count.cast_unsigned() as usize),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sizes of message `index`.
+    pub fn received(&self, index: usize) -> Received {
+        let message = &self.headers[index];
+        let length = (message.msg_len as usize).min(MESSAGE_LEN);
+        let size = self.controls[index]
+            .messages(message.msg_hdr.msg_controllen)
+            .find(|(level, kind, _)| (*level, *kind) == (libc::SOL_UDP, libc::UDP_GRO))
+            .and_then(|(_, _, value)| value.get(..4))
+            .map_or(0, |value| i32::from_ne_bytes([value[0], value[1], value[2], value[3]]));
+        let segment = usize::try_from(size).ok().filter(|size| *size > 0).unwrap_or(length);
+        Received { length, segment, truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 }
+    }
+
+    /// Who sent message `index`.
+    pub fn remote(&self, index: usize) -> Option<SocketAddr> {
+        self.names[index].address()
+    }
+
+    /// The address message `index` was sent to.
+    pub fn local_address(&self, index: usize) -> Option<IpAddr> {
+        let control = &self.controls[index];
+        control.messages(self.headers[index].msg_hdr.msg_controllen).find_map(|(level, kind, value)| {
+            match (level, kind, value) {
+                // in_pktinfo: interface index, local address, header destination
+                (libc::IPPROTO_IP, libc::IP_PKTINFO, [_, _, _, _, _, _, _, _, a, b, c, d]) => {
+                    Some(Ipv4Addr::new(*a, *b, *c, *d).into())
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, value) => {
+                    <[u8; 16]>::try_from(value.get(..16)?).ok().map(|octets| Ipv6Addr::from(octets).into())
+                }
+                _ => None,
+            }
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! ESP packets (RFC 4303) over buffers: sequence numbers, padding, ICV, replay window. No I/O, no threads, no clock.
+//!
+//! An [`OutboundSa`] seals a packet where it lies, an [`InboundSa`] opens one where it lies; nothing is allocated per packet.
+//! What differs between suites stands behind one trait, [`Transform`].
+
+mod aead;
+mod drop;
+mod inbound;
+mod outbound;
+mod suite;
+mod transform;
+mod window;
+
+pub use drop::Drop;
+pub use inbound::{InboundSa, Opened};
+pub use outbound::{OutboundSa, SequenceExhausted};
+pub use suite::{KeyError, Suite};
+pub use transform::{Job, Transform};
+pub use window::ReplayWindow;
+
+/// SPI and sequence number (RFC 4303 2).
+pub(crate) const SPI_AND_SEQUENCE: usize = 8;
+/// Pad Length and Next Header.
+pub(crate) const TRAILER: usize = 2;
+/// Next header of a dummy packet (RFC 4303 2.6).
+pub(crate) const NO_NEXT_HEADER: u8 = 59;
+/// Padding 1, 2, 3, … (RFC 4303 2.4).
+pub(crate) const PADDING: [u8; 255] = {
+    let mut octets = [0; 255];
+    let mut i = 0;
+    while i < 255 {
+        octets[i] = i as u8 + 1;
+        i += 1;
+    }
+    octets
+};

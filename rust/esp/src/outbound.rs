@@ -1,0 +1,133 @@
+//! An outbound SA: sequence numbers that are never taken twice, and packets sealed in place (RFC 4303 3.3).
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::suite::{KeyError, Suite};
+use crate::transform::{Job, Transform};
+use crate::{PADDING, SPI_AND_SEQUENCE, TRAILER};
+
+/// No sequence number is left: the SA must be replaced (RFC 4303 3.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceExhausted;
+
+impl fmt::Display for SequenceExhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no sequence number is left on this SA")
+    }
+}
+
+impl std::error::Error for SequenceExhausted {}
+
+/// An outbound SA. Shared between threads; only the claim of sequence numbers writes.
+pub struct OutboundSa {
+    spi: u32,
+    suite: Suite,
+    transform: Box<dyn Transform>,
+    header_len: usize,
+    icv_len: usize,
+    alignment: usize,
+    last: u64,
+    next: AtomicU64,
+}
+
+impl OutboundSa {
+    /// An SA whose last sent packet had `last_sequence_number` (0: none yet). Fails when `keymat` is not as long as the suite
+    /// takes.
+    pub fn new(spi: u32, suite: Suite, keymat: &[u8], esn: bool, last_sequence_number: u64) -> Result<Self, KeyError> {
+        let transform = suite.transform(keymat, esn)?;
+        Ok(Self {
+            spi,
+            suite,
+            header_len: SPI_AND_SEQUENCE + transform.iv_len(),
+            icv_len: transform.icv_len(),
+            alignment: transform.preferred_alignment(),
+            transform,
+            last: if esn { u64::MAX - 1 } else { u64::from(u32::MAX) },
+            next: AtomicU64::new(last_sequence_number.saturating_add(1)),
+        })
+    }
+
+    /// The SPI, as in the packets.
+    pub fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// The suite.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The last sequence number that was claimed; 0 before the first.
+    pub fn sequence_number(&self) -> u64 {
+        self.next.load(Relaxed) - 1
+    }
+
+    /// Takes `count` sequence numbers. Each is given out once, whatever other threads do, and none past the last one: 2^32 - 1,
+    /// or 2^64 - 2 with ESN. When fewer than `count` are left, none is taken.
+    pub fn claim(&self, count: u32) -> Result<Range<u64>, SequenceExhausted> {
+        let mut start = self.next.load(Relaxed);
+        loop {
+            let end =
+                start.checked_add(u64::from(count)).filter(|end| *end - 1 <= self.last).ok_or(SequenceExhausted)?;
+            match self.next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
+                Ok(_) => return Ok(start..end),
+                Err(current) => start = current,
+            }
+        }
+    }
+
+    /// Octets in front of the payload: SPI, sequence number, IV.
+    pub fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// Octets from the SPI to the ICV of a packet with `inner_len` octets of payload.
+    ///
+    /// Payload and trailer are padded to whole cipher blocks where the suite is faster so: at most 12 octets more than RFC 4303
+    /// asks for.
+    pub fn packet_len(&self, inner_len: usize) -> usize {
+        self.header_len + (inner_len + TRAILER).next_multiple_of(self.alignment) + self.icv_len
+    }
+
+    /// Seals a packet of exactly `packet_len(inner_len)` octets whose payload is already at `header_len()`.
+    ///
+    /// `sequence_number` comes from [`claim`](Self::claim) and is used once.
+    ///
+    /// # Panics
+    ///
+    /// When `packet` is not that long.
+    pub fn seal_in_place(&self, sequence_number: u64, packet: &mut [u8], inner_len: usize, next_header: u8) {
+        self.plan(sequence_number, packet, inner_len, next_header);
+        self.transform.seal(&mut Job { sequence_number, packet });
+    }
+
+    /// Seals a run of packets that were planned with [`plan`](Self::plan).
+    pub fn seal_planned(&self, jobs: &mut [Job<'_>]) {
+        self.transform.seal_batch(jobs);
+    }
+
+    /// Writes everything but IV, ciphertext and ICV: SPI, sequence number, padding and trailer.
+    ///
+    /// # Panics
+    ///
+    /// When `packet` is not `packet_len(inner_len)` octets long.
+    pub fn plan(&self, sequence_number: u64, packet: &mut [u8], inner_len: usize, next_header: u8) {
+        assert_eq!(packet.len(), self.packet_len(inner_len), "a packet's length follows from its payload's");
+        packet[..4].copy_from_slice(&self.spi.to_be_bytes());
+        packet[4..8].copy_from_slice(&(sequence_number as u32).to_be_bytes());
+        let padding = self.header_len + inner_len;
+        let end = packet.len() - self.icv_len;
+        let pad_len = end - TRAILER - padding;
+        packet[padding..padding + pad_len].copy_from_slice(&PADDING[..pad_len]);
+        packet[end - 2] = pad_len as u8;
+        packet[end - 1] = next_header;
+    }
+}
+
+impl fmt::Debug for OutboundSa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundSa").field("spi", &self.spi).field("suite", &self.suite).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! The one trait behind which every suite stands.
+
+/// A packet to seal or to open: SPI, sequence number, IV, payload with trailer, ICV, all in one slice.
+pub struct Job<'a> {
+    /// The sequence number, all 64 bits of it with ESN.
+    pub sequence_number: u64,
+    /// The whole packet.
+    pub packet: &'a mut [u8],
+}
+
+/// Encryption with integrity under one key.
+///
+/// A transform owns its keys, erases them when it is dropped, and shows them to nobody. Bounds are checked by the SA before it
+/// is called: a packet is at least SPI, sequence number, IV, trailer and ICV long, and its payload is a multiple of
+/// [`alignment`](Self::alignment).
+pub trait Transform: Send + Sync {
+    /// Octets of IV in a packet.
+    fn iv_len(&self) -> usize;
+
+    /// Octets of ICV in a packet.
+    fn icv_len(&self) -> usize;
+
+    /// Payload and trailer together are a multiple of this many octets (at least 4, RFC 4303 2.4).
+    fn alignment(&self) -> usize;
+
+    /// Payload and trailer are padded to a multiple of this where that is cheaper; a multiple of the alignment.
+    fn preferred_alignment(&self) -> usize {
+        self.alignment()
+    }
+
+    /// Writes the IV, encrypts, and writes the ICV. SPI, sequence number, payload and trailer are already there.
+    fn seal(&self, job: &mut Job<'_>);
+
+    /// Checks the ICV and decrypts in place. False, with the packet's content undefined, when the ICV does not match.
+    fn open(&self, job: &mut Job<'_>) -> bool;
+
+    /// Seals several packets; a suite whose cipher is a chain can work on them side by side.
+    fn seal_batch(&self, jobs: &mut [Job<'_>]) {
+        for job in jobs {
+            self.seal(job);
+        }
+    }
+
+    /// Opens several packets and says of each whether it was authentic; `authentic` is as long as `jobs`.
+    fn open_batch(&self, jobs: &mut [Job<'_>], authentic: &mut [bool]) {
+        for (job, authentic) in jobs.iter_mut().zip(authentic) {
+            *authentic = self.open(job);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! `_native.DataPlane`.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::sync::{Arc, RwLock};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use ironswan_dataplane as core;
+use ironswan_dataplane::{Error, Limits, OffloadMode, Options, SaParameters, Selector, Selectors, socket_address};
+
+use crate::notices;
+
+/// (protocol, start address, end address, start port, end port)
+type SelectorTuple = (u8, String, String, u16, u16);
+
+/// The packet path: a TUN device, UDP sockets, SAs and policies, carried by threads that never take the GIL.
+#[pyclass(frozen, module = "ironswan._native")]
+pub struct DataPlane {
+    plane: RwLock<Option<Arc<core::DataPlane>>>,
+}
+
+impl DataPlane {
+    fn plane(&self) -> PyResult<Arc<core::DataPlane>> {
+        let plane = self.plane.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        plane.clone().ok_or_else(|| PyRuntimeError::new_err("the data plane is closed"))
+    }
+}
+
+#[pymethods]
+impl DataPlane {
+    #[new]
+    #[pyo3(signature = (*, tun_name="ipsec0", mtu=1422, workers=1, ike_port=500, nat_t_port=4500, mark=0, offloads="auto"))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        tun_name: &str,
+        mtu: u32,
+        workers: usize,
+        ike_port: u16,
+        nat_t_port: u16,
+        mark: u32,
+        offloads: &str,
+    ) -> PyResult<Self> {
+        let offloads = match offloads {
+            "auto" => OffloadMode::Auto,
+            "on" => OffloadMode::On,
+            "off" => OffloadMode::Off,
+            _ => return Err(PyValueError::new_err(r#"offloads is "auto", "on" or "off""#)),
+        };
+        let tun_name = tun_name.to_owned();
+        let options = Options { tun_name, mtu, workers, ike_port, nat_t_port, mark, offloads };
+        let plane = py.detach(|| core::DataPlane::start(&options))?;
+        Ok(Self { plane: RwLock::new(Some(Arc::new(plane))) })
+    }
+
+    /// An eventfd, readable while `drain` has something.
+    fn fileno(&self) -> PyResult<RawFd> {
+        Ok(self.plane()?.notice_fd())
+    }
+
+    /// Take everything the workers had to say.
+    fn drain(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        self.plane()?.drain().into_iter().map(|notice| notices::to_python(py, notice)).collect()
+    }
+
+    /// Send an IKE message; False when the kernel would not take it.
+    #[pyo3(signature = (local_addr, local_port, remote_addr, remote_port, data))]
+    fn send(
+        &self,
+        local_addr: &str,
+        local_port: u16,
+        remote_addr: &str,
+        remote_port: u16,
+        data: &[u8],
+    ) -> PyResult<bool> {
+        let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
+        Ok(self.plane()?.send(local, remote, data).is_ok())
+    }
+
+    /// Reserve an inbound SPI; its low 20 bits are its slot in the SAD.
+    fn allocate_spi(&self) -> PyResult<u32> {
+        self.plane()?.allocate_spi().map_err(refused)
+    }
+
+    /// Give an SPI back, with the SA on it.
+    #[pyo3(signature = (spi))]
+    fn release_spi(&self, spi: u32) -> PyResult<()> {
+        self.plane()?.release_spi(spi);
+        Ok(())
+    }
+
+    /// Install an inbound SA on an allocated SPI. Limits of 0 are none.
+    #[pyo3(signature = (spi, suite, keymat, *, esn, replay_window, remote_ts, local_ts, remote_addr, remote_port,
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0))]
+    #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
+    fn install_inbound(
+        &self,
+        spi: u32,
+        suite: &str,
+        keymat: &[u8],
+        esn: bool,
+        replay_window: u32,
+        remote_ts: Vec<SelectorTuple>,
+        local_ts: Vec<SelectorTuple>,
+        remote_addr: &str,
+        remote_port: u16,
+        soft_packets: u64,
+        hard_packets: u64,
+        soft_bytes: u64,
+        hard_bytes: u64,
+    ) -> PyResult<()> {
+        let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
+        let parameters = SaParameters { spi, suite, keymat, esn, limits };
+        let remote = address(remote_addr, remote_port)?;
+        let selectors = selectors(&local_ts, &remote_ts)?;
+        self.plane()?.install_inbound(&parameters, replay_window, selectors, remote).map_err(refused)
+    }
+
+    /// Remove an inbound SA and give its SPI back.
+    #[pyo3(signature = (spi))]
+    fn remove_inbound(&self, spi: u32) -> PyResult<()> {
+        self.release_spi(spi)
+    }
+
+    /// Install an outbound SA and return its handle. `key_owner` is the inbound SPI of the same pair.
+    #[pyo3(signature = (spi, suite, keymat, *, esn, local_addr, local_port, remote_addr, remote_port,
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0))]
+    #[allow(clippy::too_many_arguments)]
+    fn install_outbound(
+        &self,
+        spi: u32,
+        suite: &str,
+        keymat: &[u8],
+        esn: bool,
+        local_addr: &str,
+        local_port: u16,
+        remote_addr: &str,
+        remote_port: u16,
+        soft_packets: u64,
+        hard_packets: u64,
+        soft_bytes: u64,
+        hard_bytes: u64,
+        key_owner: u32,
+    ) -> PyResult<u64> {
+        let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
+        let parameters = SaParameters { spi, suite, keymat, esn, limits };
+        let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
+        self.plane()?.install_outbound(&parameters, key_owner, local, remote).map_err(refused)
+    }
+
+    /// Stop sending on an outbound SA; policies bound to it are unbound.
+    #[pyo3(signature = (handle))]
+    fn remove_outbound(&self, handle: u64) -> PyResult<()> {
+        self.plane()?.remove_outbound(handle);
+        Ok(())
+    }
+
+    /// Send from and to other addresses; the paired inbound SA expects packets from there.
+    #[pyo3(signature = (handle, local_addr, local_port, remote_addr, remote_port))]
+    fn update_endpoint(
+        &self,
+        handle: u64,
+        local_addr: &str,
+        local_port: u16,
+        remote_addr: &str,
+        remote_port: u16,
+    ) -> PyResult<()> {
+        let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
+        self.plane()?.update_endpoint(handle, local, remote).map_err(refused)
+    }
+
+    /// Add a policy without SA; lower priority numbers are asked first.
+    #[pyo3(signature = (policy_id, local_ts, remote_ts, *, priority=0))]
+    #[allow(clippy::needless_pass_by_value)]
+    fn add_policy(
+        &self,
+        policy_id: u64,
+        local_ts: Vec<SelectorTuple>,
+        remote_ts: Vec<SelectorTuple>,
+        priority: i64,
+    ) -> PyResult<()> {
+        self.plane()?.add_policy(policy_id, selectors(&local_ts, &remote_ts)?, priority).map_err(refused)
+    }
+
+    /// Let a policy use another outbound SA, or none. Held packets are sent.
+    #[pyo3(signature = (policy_id, handle))]
+    fn bind_policy(&self, policy_id: u64, handle: Option<u64>) -> PyResult<()> {
+        self.plane()?.bind_policy(policy_id, handle).map_err(refused)
+    }
+
+    /// Remove a policy; its packets are dropped.
+    #[pyo3(signature = (policy_id))]
+    fn remove_policy(&self, policy_id: u64) -> PyResult<()> {
+        self.plane()?.remove_policy(policy_id);
+        Ok(())
+    }
+
+    /// Batch statistics, and one counter for each reason to drop.
+    fn counters(&self) -> PyResult<HashMap<&'static str, u64>> {
+        Ok(self.plane()?.counters().into_iter().collect())
+    }
+
+    /// Packets and inner octets an inbound SA has carried.
+    #[pyo3(signature = (spi))]
+    fn inbound_counters(&self, spi: u32) -> PyResult<(u64, u64)> {
+        self.plane()?.inbound_counters(spi).map_err(refused)
+    }
+
+    /// Packets and inner octets an outbound SA has carried.
+    #[pyo3(signature = (handle))]
+    fn outbound_counters(&self, handle: u64) -> PyResult<(u64, u64)> {
+        self.plane()?.outbound_counters(handle).map_err(refused)
+    }
+
+    /// Which offloads are on.
+    fn offloads(&self) -> PyResult<HashMap<&'static str, bool>> {
+        let plane = self.plane()?;
+        let (tun, udp) = (plane.offloads(), plane.segmentation());
+        Ok(HashMap::from([("tun_tcp", tun.tcp), ("tun_udp", tun.udp), ("udp_segment", udp), ("udp_gro", udp)]))
+    }
+
+    /// Name and index of the TUN device.
+    fn interface(&self) -> PyResult<(String, u32)> {
+        let plane = self.plane()?;
+        let (name, index) = plane.interface();
+        Ok((name.to_owned(), index))
+    }
+
+    /// Stop the workers, wait for them, close devices and sockets. Closing twice is harmless.
+    fn close(&self, py: Python<'_>) {
+        let taken = self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        py.detach(|| drop(taken));
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "handed to map_err")]
+fn refused(error: Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+fn address(text: &str, port: u16) -> PyResult<SocketAddr> {
+    socket_address(text, port).map_err(refused)
+}
+
+fn selectors(local: &[SelectorTuple], remote: &[SelectorTuple]) -> PyResult<Selectors> {
+    let read = |tuples: &[SelectorTuple]| tuples.iter().map(selector).collect::<PyResult<Vec<_>>>();
+    Ok(Selectors { local: read(local)?, remote: read(remote)? })
+}
+
+fn selector((protocol, start, end, start_port, end_port): &SelectorTuple) -> PyResult<Selector> {
+    let ip = |text: &str| text.parse::<IpAddr>().map_err(|_| refused(Error::BadAddress(text.to_owned())));
+    Selector::new(*protocol, ip(start)?, ip(end)?, *start_port, *end_port).ok_or_else(|| refused(Error::BadSelector))
+}

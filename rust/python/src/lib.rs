@@ -1,0 +1,43 @@
+//! The Python module `ironswan._native`: conversions between Python's values and the data plane's. No protocol logic.
+
+mod dataplane;
+mod notices;
+
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use ironswan_dataplane::traffic;
+
+/// The data plane of ironswan: packets never enter Python.
+#[pymodule(name = "_native")]
+mod native {
+    #[pymodule_export]
+    use super::dataplane::DataPlane;
+    #[pymodule_export]
+    use super::notices::{Acquire, IkeDatagram, SaNotice};
+    #[pymodule_export]
+    use super::{udp_receive, udp_send};
+}
+
+/// Send datagrams of `size` octets on a connected socket for `seconds`, at most `rate` a second (0 no limit).
+#[pyfunction]
+#[pyo3(signature = (sock_fd, size, seconds, rate=0))]
+fn udp_send(py: Python<'_>, sock_fd: RawFd, size: usize, seconds: f64, rate: u64) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    Ok(py.detach(|| traffic::send(sock_fd, size, duration, rate))?)
+}
+
+/// Receive datagrams on a bound socket for `seconds`; how many came.
+#[pyfunction]
+#[pyo3(signature = (sock_fd, seconds))]
+fn udp_receive(py: Python<'_>, sock_fd: RawFd, seconds: f64) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    Ok(py.detach(|| traffic::receive(sock_fd, duration))?)
+}
+
+fn duration(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+}

@@ -1,0 +1,157 @@
+"""What the control plane hears and does: IKE messages, acquires, rekeys, peers that move."""
+
+import select
+import socket
+
+from test_security import counted, send_inner, udp_socket
+from two_gateways import INNER, KEYS, OUTER, OUTER6, inside, run, wait_for
+
+from ironswan import _native
+
+IKE = bytes(8) + b"ike message"
+
+
+def test_ike_messages_reach_drain_without_the_marker(make_pair):
+    pair = make_pair()
+    for port in (500, 4500):
+        for outer in (OUTER, OUTER6):
+            assert pair.a.plane.send(outer["a"], port, outer["b"], port, IKE)
+            heard = pair.b.hear(_native.IkeDatagram)
+            assert (heard.local_addr, heard.local_port) == (outer["b"], port)
+            assert (heard.remote_addr, heard.remote_port) == (outer["a"], port)
+            assert heard.data == IKE
+
+
+def test_the_descriptor_is_readable_only_while_something_waits(make_pair):
+    pair = make_pair()
+    poll = select.poll()
+    poll.register(pair.b.plane.fileno(), select.POLLIN)
+    assert not poll.poll(0)
+    pair.a.plane.send(OUTER["a"], 500, OUTER["b"], 500, IKE)
+    assert poll.poll(5000)
+    assert len(pair.b.plane.drain()) == 1
+    assert not poll.poll(0)
+
+
+def test_a_keepalive_is_one_octet_without_marker(make_pair):
+    pair = make_pair()
+    assert pair.a.plane.send(OUTER["a"], 4500, OUTER["b"], 4500, b"\xff")
+    counted(pair.b, "keepalives")
+    assert pair.b.counter("ike_datagrams") == 0
+
+
+def test_a_flood_of_ike_is_bounded_and_counted(make_pair):
+    pair = make_pair()
+    with udp_socket(pair.a) as attacker:
+        attacker.connect((OUTER["b"], 500))
+        sent = 0
+        while not pair.b.counter("drop_ike_queue_full"):
+            attacker.send(IKE)
+            sent += 1
+            assert sent < 100_000
+    assert len(pair.b.plane.drain()) == 1024
+
+
+def test_traffic_without_sa_is_held_acquires_and_is_sent_once_bound(make_pair):
+    pair = make_pair()
+    pair.install()
+    pair.a.plane.add_policy(7, pair.selectors("a"), pair.selectors("b"))
+    with udp_socket(pair.b, INNER["b"], 5000) as sink, udp_socket(pair.a, INNER["a"], 6000) as source:
+        sink.settimeout(5)
+        for number in range(3):
+            source.sendto(bytes([number]), (INNER["b"], 5000))
+        acquire = pair.a.hear(_native.Acquire)
+        assert (acquire.policy_id, acquire.src, acquire.dst) == (7, INNER["a"], INNER["b"])
+        assert (acquire.protocol, acquire.sport, acquire.dport) == (17, 6000, 5000)
+        counted(pair.a, "held_frames", 3)
+        assert pair.a.counter("acquires") == 1
+        pair.a.plane.bind_policy(7, pair.a.handle)
+        assert [sink.recv(10) for _ in range(3)] == [b"\0", b"\1", b"\2"]
+
+
+def test_the_hold_queue_is_bounded(make_pair):
+    pair = make_pair()
+    pair.a.plane.add_policy(7, pair.selectors("a"), pair.selectors("b"))
+    send_inner(pair, count=40)
+    counted(pair.a, "drop_hold_full", 24)
+    assert pair.a.counter("held_frames") == 16
+
+
+def test_a_rekey_switches_without_loss(joined):
+    a, b = joined.a, joined.b
+    new_spi = b.plane.allocate_spi()
+    b.plane.install_inbound(
+        new_spi,
+        "aes256gcm16",
+        KEYS["b"],
+        esn=False,
+        replay_window=64,
+        remote_ts=joined.selectors("a"),
+        local_ts=joined.selectors("b"),
+        remote_addr=OUTER["a"],
+        remote_port=4500,
+    )
+    handle = a.plane.install_outbound(
+        new_spi,
+        "aes256gcm16",
+        KEYS["b"],
+        esn=False,
+        local_addr=OUTER["a"],
+        local_port=4500,
+        remote_addr=OUTER["b"],
+        remote_port=4500,
+    )
+    with udp_socket(b, INNER["b"], 5000) as sink, udp_socket(a, INNER["a"]) as source:
+        sink.settimeout(5)
+        for number in range(100):
+            if number == 50:
+                a.plane.bind_policy(1, handle)
+                a.plane.remove_outbound(a.handle)
+            source.sendto(bytes([number]), (INNER["b"], 5000))
+        assert [sink.recv(10)[0] for _ in range(100)] == list(range(100))
+    assert b.hear(_native.SaNotice, kind="first_packet", spi=new_spi).remote_addr == OUTER["a"]
+    assert b.plane.inbound_counters(new_spi)[0] >= 50
+
+
+def test_a_peer_that_moves_is_noticed_and_followed(joined):
+    a, b = joined.a, joined.b
+    run("ip", "-n", a.namespace, "addr", "add", "10.201.0.77/24", "dev", "va")
+    send_inner(joined)
+    assert b.hear(_native.SaNotice, kind="first_packet").spi == b.spi
+    a.plane.update_endpoint(a.handle, "10.201.0.77", 4500, OUTER["b"], 4500)
+    send_inner(joined, count=3)
+    moved = b.hear(_native.SaNotice, kind="peer_moved")
+    assert (moved.spi, moved.remote_addr, moved.remote_port) == (b.spi, "10.201.0.77", 4500)
+    b.plane.update_endpoint(b.handle, OUTER["b"], 4500, "10.201.0.77", 4500)
+    assert " 0% packet loss" in a.run("ping", "-c", "3", "-i", "0.01", "-W", "2", INNER["b"])
+    assert not [item for item in b.plane.drain() if isinstance(item, _native.SaNotice) and item.kind == "peer_moved"]
+
+
+def test_priorities_decide_between_overlapping_policies(joined):
+    everything = [(0, "0.0.0.0", "255.255.255.255", 0, 65535)]
+    joined.a.plane.add_policy(2, everything, everything, priority=10)
+    send_inner(joined)
+    counted(joined.b, "opened_packets")
+    joined.a.plane.add_policy(3, everything, everything, priority=-1)
+    send_inner(joined)
+    assert joined.a.hear(_native.Acquire).policy_id == 3
+
+
+def test_the_mark_is_on_what_is_sent(make_pair):
+    pair = make_pair(mark=42)
+    namespace = pair.a.namespace
+    run("ip", "-n", namespace, "rule", "add", "fwmark", "42", "unreachable")
+    assert not pair.a.plane.send(OUTER["a"], 500, OUTER["b"], 500, IKE)
+
+
+def test_the_generator_reaches_the_sink(make_pair):
+    pair = make_pair()
+    pair.join()
+    with udp_socket(pair.b, INNER["b"], 5000) as sink, udp_socket(pair.a, INNER["a"]) as source:
+        source.connect((INNER["b"], 5000))
+        sent = _native.udp_send(source.fileno(), 64, 0.1, 1000)
+        assert 10 <= sent <= 101
+        assert wait_for(lambda: _native.udp_receive(sink.fileno(), 0.05)) == sent
+    with inside(pair.a.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        source.connect((OUTER["b"], 9))
+        assert _native.udp_send(source.fileno(), 100, 0.0) == 0

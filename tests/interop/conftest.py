@@ -1,0 +1,51 @@
+"""Interop tests need root, a TUN device and, for most of them, strongSwan; they say what is missing instead of failing.
+
+IRONSWAN_REQUIRE_PEERS=1 turns a missing peer into a failure, so that a build machine cannot skip them unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from interop_peers import WIRE, Sites, missing_programs, sites
+
+from ironswan.lab.capture import Capture
+
+
+def _absent(reason: str) -> None:
+    if os.environ.get("IRONSWAN_REQUIRE_PEERS") == "1":
+        pytest.fail(f"{reason}, and IRONSWAN_REQUIRE_PEERS=1", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def privileged() -> None:
+    """Namespaces and TUN devices are ours to make."""
+    if os.geteuid():
+        _absent("needs root for network namespaces")
+    if not Path("/dev/net/tun").exists():
+        _absent("needs /dev/net/tun")
+
+
+@pytest.fixture
+def wire(privileged: None, tmp_path: Path) -> Iterator[Sites]:
+    """Two sites and a wire, for ironswan alone; whatever a test does, nothing may be readable on the wire."""
+    with sites(tmp_path) as pair:
+        tap = Capture(pair.left, WIRE)
+        try:
+            yield pair
+            found = tap.finish()
+        finally:
+            tap.close()
+        assert found.cleartext == 0, found.examples
+
+
+@pytest.fixture
+def peers(wire: Sites) -> Sites:
+    """Two sites and a wire, with strongSwan at hand."""
+    if lacking := missing_programs():
+        _absent(f"strongSwan is not complete here: {', '.join(lacking)} missing")
+    return wire

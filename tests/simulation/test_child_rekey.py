@@ -1,0 +1,373 @@
+"""Rekeying Child SAs: regular, refused, colliding. In all of them both sides send all the time and no packet may be lost.
+
+The four loops of a collision are the four nonces of which one is the lowest: moon's Ni, moon's Nr, sun's Ni, sun's Nr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from scenarios import child, connection, esp, established, mirrored
+
+from ironswan.ike import events as ev
+
+LOWEST = {
+    "moon Ni": ((1, 9), (9, 9)),
+    "moon Nr": ((9, 1), (9, 9)),
+    "sun Ni": ((9, 9), (1, 9)),
+    "sun Nr": ((9, 9), (9, 1)),
+}
+# The SA with the lowest nonce loses: moon's own SA has moon's Ni and sun's Nr.
+MOON_LOSES = {"moon Ni": True, "moon Nr": False, "sun Ni": False, "sun Nr": True}
+PFS = esp("aes128gcm16-x25519-ecp256")
+
+
+def sides(net, starter):
+    return (net.moon, net.sun) if starter == "moon" else (net.sun, net.moon)
+
+
+def rekey(net, host):
+    return host.engine.rekey_child(host.child(), net.now)
+
+
+def colliding(lowest):
+    """Both sides have sent a rekey request that has not arrived."""
+    net = established()
+    net.run(1)
+    net.moon.bias, net.sun.bias = [list(b) for b in LOWEST[lowest]]
+    from_moon, from_sun = net.hold(net.moon), None
+    from_sun = net.hold(net.sun)
+    operations = rekey(net, net.moon), rekey(net, net.sun)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    return net, from_moon, from_sun, operations
+
+
+def finish(net, *held):
+    """Let everything go its way again, and wait until old SAs are gone."""
+    for each in reversed(held):
+        each.release()
+    net.run(20)
+
+
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+@pytest.mark.parametrize("proposals", [esp("aes128gcm16"), PFS], ids=["plain", "pfs"])
+def test_regular_rekey_replaces_the_child_without_losing_a_packet(starter, proposals):
+    net = established(connection((child(esp_proposals=proposals),)))
+    active, passive = sides(net, starter)
+    old = active.child()
+    operation = rekey(net, active)
+    net.run(20)
+    assert active.outcome(operation).kind == "rekeyed"
+    net.settled()
+    assert active.child() != old
+    assert active.of(ev.ChildInstalled)[-1].child.replaces == old
+    assert not passive.of(ev.ChildInstalled)[-1].outbound
+
+
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+def test_rekey_retries_with_the_key_exchange_method_the_peer_wants(starter):
+    """I89."""
+    moon = connection((child(esp_proposals=PFS),))
+    sun = mirrored(moon)
+    other = replace(sun.children[0], esp_proposals=esp("aes128gcm16-ecp256-x25519"))
+    net = established(moon, replace(sun, children=(other,)))
+    active, passive = sides(net, starter)
+    operation = rekey(net, active)
+    net.run(20)
+    assert active.outcome(operation).kind == "rekeyed"
+    assert "wrong_ke" in passive.reasons()
+    net.settled()
+
+
+def test_responder_answers_a_rekey_before_it_sends_on_the_new_sa():
+    """I78: inbound first; outbound with the Delete or with traffic on the new SA."""
+    net = established()
+    net.traffic = False
+    held = net.hold(net.sun)
+    rekey(net, net.moon)
+    net.run(0.5)
+    installed = net.sun.of(ev.ChildInstalled)[-1]
+    assert not installed.outbound
+    assert installed.child.inbound_spi in net.sun.plane.inbound
+    assert net.sun.plane.current["net"] != installed.child.child_id
+    net.sun.engine.inbound_traffic(installed.child.inbound_spi, net.now)
+    net.turn(net.sun)
+    assert net.sun.plane.current["net"] == installed.child.child_id
+    held.release()
+    net.run(20)
+    net.settled()
+
+
+def test_old_inbound_stays_for_delete_rekeyed_delay():
+    net = established()
+    old = net.moon.of(ev.ChildInstalled)[0].child
+    rekey(net, net.moon)
+    net.run(1)
+    assert old.inbound_spi in net.moon.plane.inbound
+    assert old.child_id not in net.moon.plane.outbound
+    net.run(5)
+    assert old.inbound_spi not in net.moon.plane.inbound
+
+
+def test_soft_expiry_while_the_peer_rekeys_is_ignored():
+    net = established()
+    held = net.hold(net.moon)
+    rekey(net, net.moon)
+    net.turn(net.moon)
+    held.deliver()
+    net.sun.engine.volume_expired(net.sun.of(ev.ChildInstalled)[0].child.inbound_spi, False, net.now)
+    net.turn(net.sun)
+    finish(net, held)
+    net.settled()
+    assert net.sun.plane.installed == 2
+
+
+def test_hard_expiry_while_the_peer_rekeys_deletes_only_the_old_sa():
+    net = established()
+    held = net.hold(net.moon)
+    rekey(net, net.moon)
+    net.turn(net.moon)
+    held.deliver()
+    net.run(0.01)
+    net.sun.engine.volume_expired(net.sun.of(ev.ChildInstalled)[0].child.inbound_spi, True, net.now)
+    net.turn(net.sun)
+    finish(net, held)
+    net.consistent()
+    assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
+    assert set(net.moon.plane.current) == set(net.sun.plane.current) == {"net"}
+
+
+def test_new_sa_deleted_by_the_peer_before_its_answer_arrives():
+    net = established()
+    net.traffic = False
+    held = net.hold(net.sun)
+    operation = rekey(net, net.moon)
+    net.run(0.2)
+    net.sun.engine.delete_child(net.sun.of(ev.ChildInstalled)[-1].child.child_id, net.now)
+    net.turn(net.sun)
+    held.deliver(1)
+    finish(net, held)
+    assert net.moon.outcome(operation).kind == "closed"
+    net.consistent()
+
+
+def test_child_the_peer_lost_is_created_anew():
+    """I87."""
+    net = established()
+    net.traffic = False
+    sun = net.sun.engine._context
+    [(sa, lost)] = sun.children.values()
+    from ironswan.ike.children import remove
+
+    remove(sa, lost, "forgotten")
+    net.turn(net.sun)
+    operation = rekey(net, net.moon)
+    net.run(20)
+    assert net.moon.outcome(operation).kind == "established"
+    assert "child_not_found" in net.sun.reasons()
+    net.consistent()
+    assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
+
+
+def test_peer_that_deletes_the_old_sa_itself_before_it_answers():
+    net = established()
+    held = net.hold(net.sun)
+    operation = rekey(net, net.moon)
+    net.run(0.2)
+    old = net.sun.of(ev.ChildInstalled)[0].child
+    net.sun.engine.delete_child(old.child_id, net.now)
+    net.turn(net.sun)
+    held.deliver(1)
+    finish(net, held)
+    assert net.moon.outcome(operation).kind == "rekeyed"
+    net.consistent()
+    assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
+    assert set(net.moon.plane.current) == set(net.sun.plane.current) == {"net"}
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_lowest_nonce_loses_when_both_sides_rekey_the_child(lowest):
+    """I82."""
+    net, from_moon, from_sun, operations = colliding(lowest)
+    finish(net, from_moon, from_sun)
+    net.settled()
+    loser, winner = (net.moon, net.sun) if MOON_LOSES[lowest] else (net.sun, net.moon)
+    assert "collision" in loser.reasons()
+    assert "collision" not in winner.reasons()
+    assert net.moon.outcome(operations[0]).kind == net.sun.outcome(operations[1]).kind == "rekeyed"
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_collision_in_which_one_answer_is_delayed(lowest):
+    """The other side decides alone, and the delayed side must come to the same conclusion later."""
+    net, from_moon, from_sun, _ = colliding(lowest)
+    from_moon.deliver()
+    from_sun.deliver()
+    from_moon.deliver()
+    answer = from_sun.queue.pop(0)
+    net.fate = from_moon._before
+    late = [answer]
+    net.run(2)
+    net.moon.engine.receive(type(answer)(late[0].remote, late[0].local, late[0].data), net.now)
+    finish(net, from_moon, from_sun)
+    net.settled()
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_collision_in_which_the_delete_overtakes_the_answer(lowest):
+    net, from_moon, from_sun, _ = colliding(lowest)
+    from_moon.deliver()
+    from_sun.deliver()
+    from_moon.deliver()
+    net.turn(net.sun)
+    assert len(from_sun.queue) == 2
+    from_sun.deliver(1)
+    from_moon.release()
+    finish(net, from_sun)
+    net.settled()
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_request_that_arrives_while_the_old_sa_is_being_deleted_gets_temporary_failure(lowest):
+    """I84: sun has not seen moon's request when it takes over; moon does not rekey again."""
+    net, from_moon, from_sun, operations = colliding(lowest)
+    from_sun.deliver()
+    from_moon.deliver(1)
+    from_moon.deliver()
+    assert "collision" in net.sun.reasons()
+    finish(net, from_sun, from_moon)
+    net.settled()
+    assert net.moon.outcome(operations[0]).kind == "rekeyed"
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_delete_that_overtakes_the_temporary_failure(lowest):
+    net, from_moon, from_sun, operations = colliding(lowest)
+    from_sun.deliver()
+    from_moon.deliver(1)
+    from_moon.deliver()
+    assert len(from_sun.queue) == 2
+    from_sun.deliver(0)
+    finish(net, from_sun, from_moon)
+    net.settled()
+    assert net.moon.outcome(operations[0]).kind == "rekeyed"
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_request_that_arrives_after_the_old_sa_is_gone_is_not_repeated(lowest):
+    """I84, I87: CHILD_SA_NOT_FOUND, and no second child because the peer's rekey already replaced it."""
+    net, from_moon, from_sun, operations = colliding(lowest)
+    from_sun.deliver()
+    request = from_moon.queue.pop(0)
+    from_moon.deliver()
+    from_sun.deliver()
+    from_moon.deliver()
+    from_moon.queue.append(request)
+    from_moon.deliver()
+    assert "child_not_found" in net.sun.reasons()
+    finish(net, from_sun, from_moon)
+    net.settled()
+    assert net.moon.outcome(operations[0]).kind == "rekeyed"
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_collision_in_which_both_sides_guessed_the_wrong_key_exchange(lowest):
+    moon = connection((child(esp_proposals=PFS),))
+    sun = mirrored(moon)
+    other = replace(sun.children[0], esp_proposals=esp("aes128gcm16-ecp256-x25519"))
+    net = established(moon, replace(sun, children=(other,)))
+    net.run(1)
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
+    rekey(net, net.moon)
+    rekey(net, net.sun)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    net.moon.bias, net.sun.bias = [list(b) for b in LOWEST[lowest]]
+    finish(net, from_moon, from_sun)
+    net.settled()
+
+
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+def test_rekey_that_crosses_a_delete_of_the_same_child(starter):
+    """I84: the rekey gets TEMPORARY_FAILURE, the Delete is answered; nothing is left."""
+    net = established()
+    active, passive = sides(net, starter)
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
+    operation = rekey(net, active)
+    deletion = passive.engine.delete_child(passive.child(), net.now)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    net.traffic = False
+    finish(net, from_moon, from_sun)
+    assert active.outcome(operation).kind == "peer_refused"
+    assert passive.outcome(deletion).kind == "deleted"
+    assert not net.moon.plane.known
+    assert not net.sun.plane.known
+
+
+@pytest.mark.parametrize("dropped", ["rekey", "delete"])
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+def test_rekey_that_crosses_a_delete_and_one_of_them_is_lost(starter, dropped):
+    net = established()
+    net.traffic = False
+    active, passive = sides(net, starter)
+    from_active, from_passive = net.hold(active), net.hold(passive)
+    rekey(net, active)
+    passive.engine.delete_child(passive.child(), net.now)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    (from_active if dropped == "rekey" else from_passive).drop()
+    finish(net, from_active, from_passive)
+    assert not net.moon.plane.known
+    assert not net.sun.plane.known
+
+
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+def test_child_rekey_that_crosses_an_ike_rekey_is_put_off(starter):
+    """I85: both get TEMPORARY_FAILURE and both try again later, with jitter."""
+    net = established()
+    active, passive = sides(net, starter)
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
+    rekey(net, active)
+    passive.engine.rekey_ike(passive.ike(), net.now)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    finish(net, from_moon, from_sun)
+    net.run(30)
+    net.settled()
+    assert len(passive.of(ev.IkeRekeyed)) == 1
+    assert active.plane.installed == 2
+
+
+@pytest.mark.parametrize("starter", ["moon", "sun"])
+def test_child_rekey_that_crosses_an_ike_delete_ends_with_it(starter):
+    net = established()
+    net.traffic = False
+    active, passive = sides(net, starter)
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
+    operation = rekey(net, active)
+    passive.engine.delete_ike(passive.ike(), net.now)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    finish(net, from_moon, from_sun)
+    assert active.outcome(operation).kind in ("closed", "peer_refused")
+    assert not net.moon.plane.known
+    assert not net.sun.plane.known
+    assert not net.moon.engine.snapshot(net.now)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_simultaneous_rekeys_through_a_bad_network_lose_no_packet(seed):
+    net = established(seed=seed)
+    net.fate = lambda n, host, datagram: [n.random.random() for _ in range(n.random.choice([0, 1, 1, 1, 2]))]
+    for _ in range(5):
+        for host in net.hosts:
+            newest = max(c.id for sa in host.engine.snapshot(net.now) for c in sa.children)
+            host.engine.rekey_child(newest, net.now)
+            net.run(net.random.random())
+        net.run(120)
+    net.fate = None
+    net.run(60)
+    net.settled()

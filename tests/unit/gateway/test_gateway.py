@@ -1,0 +1,267 @@
+"""The gateway between two real engines: what reaches the data plane, the routes and the operator."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from gateway_pairs import NET, Side, child, configuration, play
+
+from ironswan.control.protocol import CommandError, ExitCode
+from ironswan.dataplane.port import Acquire, SaNotice
+from ironswan.gateway.routes import Kind
+from ironswan.policy.connection import EndAction, StartAction
+
+THEIRS = NET["right"]
+
+
+def test_child_is_up_on_both_sides_when_up_returns() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        result = await left.do("up", name="lan")
+        assert result["schema"] == 1
+        assert result["handshake_ms"] > 0
+        assert [c["name"] for c in result["children"]] == ["lan"]
+        for side in (left, right):
+            assert len(side.spis) == 1
+            assert None not in side.bound
+        assert left.network.kinds(THEIRS) == {Kind.TUN, Kind.UNREACHABLE}
+
+    play(scenario)
+
+
+def test_both_halves_have_the_same_keys_and_the_gateway_keeps_none() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        (ours,), (theirs,) = left.plane.inbound.values(), right.plane.outbound.values()
+        assert ours.keymat == theirs.keymat
+        assert ours.spi == theirs.spi
+        assert [entry.child.keymat_in + entry.child.keymat_out for entry in left.gateway.children] == [b""]
+
+    play(scenario)
+
+
+def test_progress_tells_what_happens() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        assert left.progress[0] == "setting up home/lan"
+        assert any("authenticated with 127.0.1.2" in line for line in left.progress)
+
+    play(scenario)
+
+
+def test_wrong_secret_has_the_exit_code_of_a_refusal_and_is_counted_by_the_refuser() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        with pytest.raises(CommandError, match="AUTHENTICATION_FAILED") as refused:
+            await left.do("up", name="lan")
+        assert refused.value.code is ExitCode.PEER_REFUSED
+        status = await right.do("status")
+        assert status["rejects"] == {"authentication": 1}
+        assert not left.spis
+        assert not right.spis
+
+    play(scenario, right=configuration("right", secret=b"another one"))
+
+
+def test_silent_peer_is_a_timeout_that_names_it() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        left.plane.cut = True
+        with pytest.raises(CommandError, match=r"127\.0\.1\.2") as late:
+            await left.do("up", name="lan", timeout=0.05)
+        assert late.value.code is ExitCode.TIMEOUT
+        assert (await left.do("status"))["ike_sas"][0]["state"] == "init-sent"
+        await left.do("down", name="home")
+        assert (await left.do("status"))["ike_sas"] == []
+
+    play(scenario)
+
+
+def test_down_of_a_child_removes_every_trace_and_keeps_the_ike_sa() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        await left.do("down", name="home/lan")
+        assert (left.spis, left.bound, left.network.routes) == (set(), [], set())
+        await right.until(lambda: not right.spis)
+        assert len((await left.do("status"))["ike_sas"]) == 1
+
+    play(scenario)
+
+
+def test_peer_that_ends_the_child_leaves_our_packets_refused() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        await right.do("down", name="home/lan")
+        await left.until(lambda: not left.spis)
+        await left.gateway.protection.settled()
+        assert left.network.kinds(THEIRS) == {Kind.UNREACHABLE}
+        await left.do("up", name="lan")
+        await left.do("down", name="home")
+        assert left.network.routes == set()
+
+    play(scenario)
+
+
+def test_down_of_what_is_not_up_says_so() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        with pytest.raises(CommandError, match="home/lan is not up") as refused:
+            await left.do("down", name="home/lan")
+        assert refused.value.code is ExitCode.NO_SUCH_OBJECT
+
+    play(scenario)
+
+
+def test_rekeyed_child_is_replaced_without_a_moment_unbound() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        before = left.spis
+        calls = len(left.plane.calls)
+        await left.do("rekey", name="lan", kind="child")
+        assert len(left.spis - before) == 1
+        binds = [arguments for name, arguments in left.plane.calls[calls:] if name == "bind_policy"]
+        assert binds
+        assert all(handle is not None for _, handle in binds)
+        (spi,) = right.spis - before if len(right.spis) == 1 else (max(right.spis),)
+        right.plane.tell(SaNotice("first_packet", spi, "127.0.1.1", 4500))
+        await right.until(lambda: None not in right.bound)
+
+    play(scenario)
+
+
+def test_rekeyed_ike_sa_keeps_its_children() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        spis, old = left.spis, (await left.do("status"))["ike_sas"][0]
+        await left.do("rekey", name="home", kind="ike")
+        (new,) = (sa for sa in (await left.do("status"))["ike_sas"] if sa["state"] == "established")
+        assert new["spi_i"] != old["spi_i"]
+        assert left.spis == spis
+        assert [entry.child.ike_id for entry in left.gateway.children] == [new["id"]]
+
+    play(scenario)
+
+
+def test_packet_on_a_trap_sets_its_child_up() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        assert left.network.kinds(THEIRS) == {Kind.TUN, Kind.UNREACHABLE}
+        (trap,) = left.plane.policies
+        left.plane.tell(Acquire(trap, "10.1.0.5", "10.2.0.5", 17, 4000, 53))
+        await left.until(lambda: left.spis and any(left.bound))
+        policies = sorted(left.plane.policies.values(), key=lambda policy: policy.priority)
+        assert [policy.handle is not None for policy in policies] == [True, False]
+
+    play(scenario, left=configuration("left", children=(child("left", start_action=StartAction.TRAP),)))
+
+
+def test_child_with_start_action_start_comes_up_and_is_refused_until_then() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        assert Kind.UNREACHABLE in left.network.kinds(THEIRS)
+        await left.until(lambda: any(left.bound))
+
+    play(scenario, left=configuration("left", children=(child("left", start_action=StartAction.START),)))
+
+
+def test_child_closed_by_the_peer_comes_back_with_close_action_start() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        before = left.spis
+        await right.do("down", name="home/lan")
+        await left.until(lambda: left.spis and not left.spis & before)
+
+    play(scenario, left=configuration("left", children=(child("left", close_action=EndAction.START),)))
+
+
+def test_child_closed_by_the_peer_is_trapped_with_close_action_trap() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        await right.do("down", name="home/lan")
+        await left.until(lambda: not left.spis)
+        assert left.gateway.policies.traps() == {("home", "lan")}
+
+    play(scenario, left=configuration("left", children=(child("left", close_action=EndAction.TRAP),)))
+
+
+def test_what_a_dead_gateway_protected_stays_refused_while_it_is_configured() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        assert left.network.kinds(THEIRS) == {Kind.UNREACHABLE}
+        assert left.network.kinds("10.99.0.0/24") == set()
+        await left.do("up", name="lan")
+        await left.do("down", name="home")
+        assert left.network.routes == set()
+
+    play(scenario, stale=(ip_network(THEIRS), ip_network("10.99.0.0/24")))
+
+
+def test_fault_while_handling_one_message_loses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        def fault(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(left.gateway.manager, "peer_moved", fault, raising=False)
+        left.plane.tell(SaNotice("peer_moved", 1, "127.0.1.9", 4500))
+        await left.do("up", name="lan")
+        assert left.gateway.rejects["internal"] == 1
+
+    play(scenario)
+
+
+def test_stopped_data_plane_ends_the_gateway() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        left.plane.tell(SaNotice("worker_failed", 0, "", 0))
+        assert "worker failed" in await left.gateway.failed
+
+    play(scenario)
+
+
+def test_end_tells_the_peer_and_removes_everything() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        await left.gateway.stop(1.0)
+        await right.until(lambda: not right.spis)
+        assert (left.plane.inbound, left.plane.outbound, left.plane.policies) == ({}, {}, {})
+
+    play(scenario)
+
+
+def test_traffic_since_the_last_second_is_liveness() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        (spi,) = left.spis
+        assert left.gateway.children.heard() == []
+        left.plane.volumes[spi] = (3, 300)
+        assert left.gateway.children.heard() == [spi]
+        assert left.gateway.children.heard() == []
+        (sa,) = (await left.do("status"))["ike_sas"]
+        assert (sa["children"][0]["packets_in"], sa["children"][0]["bytes_in"]) == (3, 300)
+
+    play(scenario)
+
+
+def test_no_key_and_no_secret_is_in_the_status() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        text = str(await left.do("status"))
+        (sa,) = left.plane.inbound.values()
+        assert sa.keymat.hex() not in text
+        assert str(sa.keymat) not in text
+        assert "for tests only" not in text
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("request_", [{"command": "nothing"}, {}, {"command": "up"}, {"command": "up", "name": 3}])
+def test_request_that_makes_no_sense_is_wrong_usage(request_: dict[str, object]) -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        with pytest.raises(CommandError) as refused:
+            await left.commands.handle(request_, left.progress.append)
+        assert refused.value.code is ExitCode.USAGE
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "3", True, 1e9, None])
+def test_timeout_that_makes_no_sense_is_wrong_usage(timeout: object) -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        with pytest.raises(CommandError) as refused:
+            await left.do("up", name="lan", timeout=timeout)
+        assert refused.value.code is ExitCode.USAGE
+
+    play(scenario)

@@ -1,0 +1,141 @@
+"""Reload: errors change nothing, what stays is untouched, what is gone is ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from gateway_pairs import NET, Side, child, configuration, play
+
+from ironswan.control.protocol import CommandError, ExitCode
+from ironswan.errors import ConfigurationError, Problem
+from ironswan.gateway import commands
+from ironswan.gateway.routes import Kind
+from ironswan.policy.connection import Configuration, StartAction
+from ironswan.policy.selectors import parse_selector
+
+
+def loads(monkeypatch: pytest.MonkeyPatch, new: Configuration) -> None:
+    monkeypatch.setattr(commands, "load", lambda _: new)
+
+
+def test_error_in_the_file_keeps_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> Configuration:
+        raise ConfigurationError((Problem(str(path), 3, "rekey_time", "soon", "is no time", ()),))
+
+    monkeypatch.setattr(commands, "load", fail)
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        before, configured = left.spis, left.gateway.configuration
+        with pytest.raises(CommandError, match="running configuration stays") as refused:
+            await left.do("reload")
+        assert refused.value.code is ExitCode.CONFIGURATION
+        assert "rekey_time" in refused.value.message
+        assert (left.spis, left.gateway.configuration) == (before, configured)
+
+    play(scenario)
+
+
+def test_removed_connection_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, Configuration())
+
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        assert (await left.do("reload"))["removed"] == ["home"]
+        await left.until(lambda: not left.spis and not right.spis)
+        await left.gateway.protection.settled()
+        assert left.network.routes == set()
+
+    play(scenario)
+
+
+def test_changed_connection_keeps_its_sas(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, configuration("left", dpd_delay=30.0))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        before = left.spis
+        assert (await left.do("reload"))["changed"] == ["home"]
+        assert left.spis == before
+        assert None not in left.bound
+
+    play(scenario)
+
+
+def test_removed_child_is_ended_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, configuration("left", children=(child("left", name="other"),)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        await left.do("reload")
+        await left.until(lambda: not left.spis)
+        assert len((await left.do("status"))["ike_sas"]) == 1
+
+    play(scenario)
+
+
+def test_new_trap_is_set_and_a_withdrawn_one_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    trapped = configuration("left", children=(child("left", start_action=StartAction.TRAP),))
+
+    async def scenario(left: Side, _: Side) -> None:
+        loads(monkeypatch, trapped)
+        await left.do("reload")
+        assert left.gateway.policies.traps() == {("home", "lan")}
+        assert left.network.kinds(NET["right"]) == {Kind.TUN, Kind.UNREACHABLE}
+        loads(monkeypatch, configuration("left"))
+        await left.do("reload")
+        assert left.gateway.policies.traps() == frozenset()
+        assert left.network.routes == set()
+
+    play(scenario)
+
+
+def test_changed_selectors_of_a_trap_move_its_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = (parse_selector("10.2.0.0/16"),)
+    trapped = child("left", start_action=StartAction.TRAP)
+    loads(monkeypatch, configuration("left", children=(replace(trapped, remote_ts=wide),)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("reload")
+        assert left.network.kinds("10.2.0.0/16") == {Kind.TUN, Kind.UNREACHABLE}
+        assert left.network.kinds(NET["right"]) == set()
+
+    play(scenario, left=configuration("left", children=(trapped,)))
+
+
+def test_trap_is_withdrawn_under_a_running_sa_without_harm_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, configuration("left"))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        await left.do("reload")
+        assert Kind.TUN in left.network.kinds(NET["right"])
+        assert None not in left.bound
+
+    trapped = configuration("left", children=(child("left", start_action=StartAction.TRAP),))
+    play(scenario, left=trapped)
+
+
+def test_reload_of_nothing_new_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    trapped = configuration("left", children=(child("left", start_action=StartAction.TRAP),))
+    loads(monkeypatch, trapped)
+
+    async def scenario(left: Side, _: Side) -> None:
+        calls = list(left.plane.calls)
+        result = await left.do("reload")
+        assert (result["added"], result["changed"], result["removed"]) == ([], [], [])
+        assert left.plane.calls == calls
+
+    play(scenario, left=trapped)
+
+
+def test_what_only_a_start_changes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = configuration("left")
+    loads(monkeypatch, replace(new, settings=replace(new.settings, port=5500)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        assert (await left.do("reload"))["needs_restart"] == ["port"]
+
+    play(scenario)
