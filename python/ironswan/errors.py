@@ -31,5 +31,6 @@ class ConfigurationError(IronswanError):
     """A configuration that cannot be used, with every mistake in it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """All problems at once, in the order of the file."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems

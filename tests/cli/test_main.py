@@ -165,7 +165,8 @@ def test_status_is_a_listing_for_people(socket: Path, gateway: Answers, capsys: 
     for text in (
         "up 1h 1m", "offloads: gso\n", "home: %any === 192.0.2.2",
         "192.0.2.1:4500 [a.test] === 192.0.2.2:4500 [b.test]",
-        "aes128gcm16-prfsha256-x25519, NAT at the remote side", "SPIs c0000001 in c0000002 out", "rekey in 50m",
+        "aes128gcm16-prfsha256-x25519, NAT (or encap = yes) at the remote side",
+        "SPIs c0000001 in c0000002 out", "rekey in 50m",
         "10.1.0.0/24 === 10.2.0.0/24", "in 5.0 MiB (10 packets), out 100 B (20 packets)",
         "voice: down, its packets are refused", "drop_replayed 3", "no_proposal 2",
     ):  # fmt: skip

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 
 from test_security import counted, send_inner, udp_socket
 from two_gateways import INNER, KEYS, OUTER, OUTER6, inside, run, wait_for
@@ -155,3 +156,31 @@ def test_the_generator_reaches_the_sink(make_pair):
     with inside(pair.a.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
         source.connect((OUTER["b"], 9))
         assert _native.udp_send(source.fileno(), 100, 0.0) == 0
+
+
+def test_a_device_that_vanishes_stops_the_data_plane_with_a_notice(joined):
+    run("ip", "-n", joined.a.namespace, "link", "del", "ipsec0")
+    failed = joined.a.hear(_native.SaNotice)
+    assert (failed.kind, failed.spi) == ("worker_failed", 0)
+
+
+def test_a_removed_policy_protects_nothing_and_lets_nothing_out(joined):
+    send_inner(joined)
+    counted(joined.b, "opened_packets")
+    joined.a.plane.remove_policy(1)
+    before = joined.a.counter("drop_no_policy")
+    send_inner(joined, count=3)
+    counted(joined.a, "drop_no_policy", before + 3)
+    assert joined.b.counter("opened_packets") == 1
+
+
+def test_both_directions_progress_under_load_from_one(joined):
+    with udp_socket(joined.b, INNER["b"], 5000), udp_socket(joined.a, INNER["a"]) as source:
+        source.connect((INNER["b"], 5000))
+        pump = threading.Thread(target=_native.udp_send, args=(source.fileno(), 64, 1.0))
+        pump.start()
+        assert joined.a.plane.send(OUTER["a"], 500, OUTER["b"], 500, IKE)
+        assert joined.b.hear(_native.IkeDatagram).data == IKE
+        assert joined.b.plane.send(OUTER["b"], 500, OUTER["a"], 500, IKE)
+        assert joined.a.hear(_native.IkeDatagram).data == IKE
+        pump.join()

@@ -282,6 +282,21 @@ def ike_spis(gateway: Gateway) -> frozenset[str]:
     return frozenset(ike["spi_i"] for ike in gateway.command("status")["ike_sas"])
 
 
+def overrun(namespace: Namespace) -> dict[str, int]:
+    """Packets a busy host could not take: at its NAT-T socket, and at the queue of its TUN."""
+    with namespace.entered():
+        sockets = [line.split() for line in Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]]
+        devices = [line.split() for line in Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]]
+    at_socket = sum(int(fields[-1]) for fields in sockets if fields[1].endswith(f":{4500:04X}"))
+    return {"socket": at_socket, "queue": sum(int(fields[12]) for fields in devices if fields[0] == "ipsec0:")}
+
+
+def own_drops(gateway: Gateway) -> dict[str, int]:
+    """What a gateway's data plane has dropped so far, by reason."""
+    counters = gateway.command("status")["dataplane"]["counters"]
+    return {name: count for name, count in counters.items() if name.startswith("drop_") and count}
+
+
 def missing_programs() -> list[str]:
     """What a test against strongSwan needs and this machine lacks."""
     lacking = [name for name in ("swanctl", "unshare", "mount") if shutil.which(name) is None]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
-from interop_peers import Charon, Sites, Terms, inbound_spis
+from interop_peers import OUTER, Charon, Sites, Terms, inbound_spis
 
 from ironswan.lab.gateways import Gateway
 from ironswan.lab.processes import until
@@ -97,8 +98,10 @@ def test_unacceptable_selectors_as_initiator_are_told(peers: Sites) -> None:
 
 def test_silent_peer_is_a_timeout_and_not_a_refusal(wire: Sites) -> None:
     ours = wire.ironswan()
-    done = subprocess.run(
-        ours.command_line("up", "c", "--timeout", "2"), text=True, capture_output=True, timeout=30, check=False
-    )
+    with wire.right.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind((OUTER["right"], 500))
+        done = subprocess.run(
+            ours.command_line("up", "c", "--timeout", "2"), text=True, capture_output=True, timeout=30, check=False
+        )
     assert done.returncode == 7
     assert "192.0.2.2" in done.stderr

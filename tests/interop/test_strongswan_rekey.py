@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from interop_peers import Charon, Sites, connected, ike_spis, inbound_spis, set_up
+from interop_peers import Charon, Sites, connected, ike_spis, inbound_spis, overrun, own_drops, set_up
 
 from ironswan.lab.gateways import Gateway
 from ironswan.lab.processes import until
@@ -16,15 +16,23 @@ BOTH = pytest.mark.parametrize("starter", ["ironswan", "charon"])
 
 
 @contextlib.contextmanager
-def lossless_traffic(sites: Sites) -> Iterator[None]:
-    """Numbered packets both ways and a TCP transfer; afterwards every one of them must have arrived."""
+def lossless_traffic(sites: Sites, ours: Gateway) -> Iterator[None]:
+    """Numbered packets both ways and a TCP transfer; afterwards none of them may be missing that charon did take.
+
+    What overran charon's socket or TUN, because it got no processor time, is neither side's protocol's fault.
+    """
     left, right = sites.hosts
     streams = {"out": SequencedStream(left, right), "back": SequencedStream(right, left)}
-    transfer = Transfer(left, right, 10_000_000, rate=20e6)
+    transfer = Transfer(left, right, 10_000_000, rate=10e6)
     try:
         yield
         assert transfer.intact(20)
-        assert {way: stream.finish() for way, stream in streams.items()} == {"out": 0, "back": 0}
+        lost = {way: stream.finish() for way, stream in streams.items()}
+        there = overrun(sites.right)
+        assert lost["out"] <= there["socket"]
+        assert lost["back"] <= there["queue"]
+        assert own_drops(ours) == {}
+        assert overrun(sites.left) == {"socket": 0, "queue": 0}
     finally:
         transfer.close()
         for stream in streams.values():
@@ -56,7 +64,7 @@ def rekey_ike(starter: str, ours: Gateway, charon: Charon) -> None:
 def test_child_rekey_under_traffic_loses_nothing(peers: Sites, starter: str) -> None:
     ours, charon = peers.ironswan(), peers.charon()
     set_up(ours, charon, "ironswan")
-    with lossless_traffic(peers):
+    with lossless_traffic(peers, ours):
         rekey_child(starter, ours, charon)
     assert len(charon.children()) == 1
 
@@ -66,7 +74,7 @@ def test_child_rekey_with_perfect_forward_secrecy_loses_nothing(peers: Sites, st
     terms = peers.terms.but(esp="aes256gcm16-x25519")
     ours, charon = peers.ironswan(terms), peers.charon(terms)
     set_up(ours, charon, "charon")
-    with lossless_traffic(peers):
+    with lossless_traffic(peers, ours):
         rekey_child(starter, ours, charon)
 
 
@@ -75,7 +83,7 @@ def test_ike_rekey_under_traffic_loses_nothing_and_keeps_the_child(peers: Sites,
     ours, charon = peers.ironswan(), peers.charon()
     set_up(ours, charon, "ironswan")
     children = inbound_spis(ours)
-    with lossless_traffic(peers):
+    with lossless_traffic(peers, ours):
         rekey_ike(starter, ours, charon)
     assert inbound_spis(ours) == children
 

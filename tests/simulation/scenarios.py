@@ -7,7 +7,15 @@ from ipaddress import ip_network
 
 from simulator import Host, Network
 
-from ironswan.policy.connection import ChildPolicy, Configuration, Connection, LocalAuth, RemoteAuth, Settings, SharedSecret
+from ironswan.policy.connection import (
+    ChildPolicy,
+    Configuration,
+    Connection,
+    LocalAuth,
+    RemoteAuth,
+    Settings,
+    SharedSecret,
+)
 from ironswan.policy.identity import Identity, IdType
 from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.selectors import SelectorTemplate

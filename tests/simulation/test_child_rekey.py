@@ -1,4 +1,4 @@
-"""Rekeying Child SAs: regular, refused, colliding. In all of them both sides send all the time and no packet may be lost.
+"""Rekeying Child SAs: regular, refused, colliding. Both sides send all the time and no packet may be lost.
 
 The four loops of a collision are the four nonces of which one is the lowest: moon's Ni, moon's Nr, sun's Ni, sun's Nr.
 """
@@ -11,6 +11,7 @@ import pytest
 from scenarios import child, connection, esp, established, mirrored
 
 from ironswan.ike import events as ev
+from ironswan.policy.connection import EndAction
 
 LOWEST = {
     "moon Ni": ((1, 9), (9, 9)),
@@ -36,8 +37,7 @@ def colliding(lowest):
     net = established()
     net.run(1)
     net.moon.bias, net.sun.bias = [list(b) for b in LOWEST[lowest]]
-    from_moon, from_sun = net.hold(net.moon), None
-    from_sun = net.hold(net.sun)
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
     operations = rekey(net, net.moon), rekey(net, net.sun)
     net.turn(net.moon)
     net.turn(net.sun)
@@ -46,7 +46,7 @@ def colliding(lowest):
 
 def finish(net, *held):
     """Let everything go its way again, and wait until old SAs are gone."""
-    for each in reversed(held):
+    for each in held:
         each.release()
     net.run(20)
 
@@ -207,11 +207,11 @@ def test_collision_in_which_one_answer_is_delayed(lowest):
     from_sun.deliver()
     from_moon.deliver()
     answer = from_sun.queue.pop(0)
-    net.fate = from_moon._before
-    late = [answer]
+    from_moon.release()
+    from_sun.release()
     net.run(2)
-    net.moon.engine.receive(type(answer)(late[0].remote, late[0].local, late[0].data), net.now)
-    finish(net, from_moon, from_sun)
+    from_sun.arrive(answer)
+    net.run(20)
     net.settled()
 
 
@@ -358,7 +358,7 @@ def test_child_rekey_that_crosses_an_ike_delete_ends_with_it(starter):
     assert not net.moon.engine.snapshot(net.now)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(60))
 def test_simultaneous_rekeys_through_a_bad_network_lose_no_packet(seed):
     net = established(seed=seed)
     net.fate = lambda n, host, datagram: [n.random.random() for _ in range(n.random.choice([0, 1, 1, 1, 2]))]
@@ -371,3 +371,76 @@ def test_simultaneous_rekeys_through_a_bad_network_lose_no_packet(seed):
     net.fate = None
     net.run(60)
     net.settled()
+
+
+def wrong_guess_by_moon():
+    moon = connection((child(esp_proposals=PFS),))
+    sun = mirrored(moon)
+    net = established(moon, replace(sun, children=(replace(sun.children[0], esp_proposals=esp("aes128gcm16-ecp256")),)))
+    from_moon, from_sun = net.hold(net.moon), net.hold(net.sun)
+    operations = rekey(net, net.moon), rekey(net, net.sun)
+    net.turn(net.moon)
+    net.turn(net.sun)
+    from_moon.deliver()
+    assert "wrong_ke" in net.sun.reasons()
+    return net, from_moon, from_sun, operations
+
+
+@pytest.mark.parametrize("arrival", ["at once", "while the old one is deleted", "after the old one is gone"])
+def test_retry_after_a_wrong_guess_arrives_late_in_a_collision(arrival):
+    net, from_moon, from_sun, operations = wrong_guess_by_moon()
+    from_sun.deliver(1)
+    retry = from_moon.queue.pop(0)
+    if arrival == "at once":
+        from_moon.arrive(retry)
+        finish(net, from_moon, from_sun)
+    else:
+        from_sun.deliver()
+        from_moon.deliver()
+        if arrival == "after the old one is gone":
+            from_sun.deliver()
+            from_moon.deliver()
+        from_moon.arrive(retry)
+        finish(net, from_sun, from_moon)
+    net.settled()
+    assert net.moon.outcome(operations[0]).kind == net.sun.outcome(operations[1]).kind == "rekeyed"
+
+
+def test_wrong_guess_is_not_repeated_when_the_peer_has_rekeyed_meanwhile():
+    net, from_moon, from_sun, operations = wrong_guess_by_moon()
+    from_sun.deliver()
+    finish(net, from_sun, from_moon)
+    net.settled()
+    assert net.moon.outcome(operations[0]).kind == "rekeyed"
+    assert net.moon.plane.installed == 2
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+def test_collision_in_which_the_peer_deletes_the_old_sa_itself(lowest):
+    net, from_moon, from_sun, _ = colliding(lowest)
+    old = net.sun.of(ev.ChildInstalled)[0].child
+    from_moon.deliver()
+    from_sun.deliver()
+    from_moon.deliver()
+    net.sun.engine.delete_child(old.child_id, net.now)
+    net.turn(net.sun)
+    finish(net, from_moon, from_sun)
+    net.consistent()
+    assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
+    assert set(net.moon.plane.current) == set(net.sun.plane.current) == {"net"}
+
+
+def test_peer_that_dies_during_the_delete_makes_the_policy_act_once():
+    """delete_timeout: the replaced SA must not be reported as a second loss."""
+    net = established(connection((child(dpd_action=EndAction.START),)))
+    net.traffic = False
+    held = net.hold(net.moon)
+    rekey(net, net.moon)
+    net.turn(net.moon)
+    held.deliver()
+    net.run(1)
+    net.fate = lambda n, host, datagram: []
+    net.run(400)
+    actions = [e.end_action for e in net.moon.of(ev.ChildRemoved)]
+    assert sorted(actions) == [EndAction.NONE, EndAction.START]
+    assert [e.end_action_children for e in net.moon.of(ev.IkeRemoved)] == [(("net", EndAction.START),)]

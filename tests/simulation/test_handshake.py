@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from ipaddress import ip_address
+from itertools import pairwise, product
 
 import pytest
 from scenarios import SECRET, child, connection, established, ike, mirrored, network
 
 from ironswan.ike import events as ev
-from ironswan.policy.connection import Settings
+from ironswan.policy.connection import LocalAuth, RemoteAuth, Settings
+from ironswan.policy.identity import Identity, IdType
 from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.transforms import Protocol
 
@@ -82,9 +84,9 @@ def test_retransmissions_are_identical_and_back_off():
     assert net.moon.outcome(operation).kind == "timeout"
     assert len({d.data for _, _, d in net.sent}) == 1
     times = [when for when, _, _ in net.sent]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert len(times) == 6
-    assert all(later > 1.5 * earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert all(later > 1.5 * earlier for earlier, later in pairwise(gaps))
 
 
 def test_keyingtries_zero_tries_for_ever():
@@ -154,7 +156,16 @@ def test_no_common_ike_proposal_is_explained():
 def test_child_without_common_proposal_keeps_the_ike_sa():
     """I68."""
     moon = connection()
-    sun = mirrored(moon, children=(child(local="10.2.0.0/16", remote="10.1.0.0/16", esp_proposals=(parse_proposal("chacha20poly1305", Protocol.ESP),)),))
+    sun = mirrored(
+        moon,
+        children=(
+            child(
+                local="10.2.0.0/16",
+                remote="10.1.0.0/16",
+                esp_proposals=(parse_proposal("chacha20poly1305", Protocol.ESP),),
+            ),
+        ),
+    )
     net = network(moon, sun)
     operation = net.initiate(net.moon)
     net.run(5)
@@ -284,3 +295,49 @@ def test_unfragmented_when_the_peer_does_not_announce_it():
     moon = connection((many,))
     net = established(moon, mirrored(moon, fragmentation="no"))
     assert max(len(d.data) for _, _, d in net.sent) > 1280
+
+
+def test_initiator_that_expects_anyone_finds_the_secret_by_its_own_identity():
+    moon = connection(remote=RemoteAuth(id=None))
+    net = established(moon, mirrored(connection()))
+    net.consistent()
+
+
+def test_holder_of_a_secret_may_not_claim_an_identity_it_does_not_belong_to():
+    """I60: sun may know the secret of moon and sun, but it is not mars."""
+    mars = Identity(IdType.FQDN, b"mars.example")
+    net = network(connection(remote=RemoteAuth(id=None)), mirrored(connection(), local=LocalAuth(id=mars)))
+    net.sun.engine._context.configuration = replace(
+        net.sun.engine._context.configuration, secrets=(replace(SECRET, ids=()),)
+    )
+    operation = net.initiate(net.moon)
+    net.run(5)
+    outcome = net.moon.outcome(operation)
+    assert outcome.kind == "local_refused"
+    assert "mars.example" in outcome.message
+    assert not net.sun.engine.snapshot(net.now)
+
+
+def test_responder_chooses_the_connection_by_identity_among_those_that_fit_by_address():
+    moon = connection()
+    sun = mirrored(moon, remote_addrs=("%any",))
+    other = replace(sun, name="other", remote=RemoteAuth(id=Identity(IdType.FQDN, b"mars.example")))
+    net = network(moon, sun)
+    configuration = net.sun.engine._context.configuration
+    net.sun.engine.set_configuration(replace(configuration, connections=(other, sun)), net.now)
+    operation = net.initiate(net.moon)
+    net.run(5)
+    assert net.moon.outcome(operation).ok
+    assert net.sun.engine.snapshot(net.now)[0].connection == "gw"
+
+
+def test_packet_that_asked_for_the_child_goes_first_in_the_selectors():
+    """I74: the responder's answer still covers the policy."""
+    net = network()
+    packet = (ip_address("10.1.0.5"), ip_address("10.2.0.7"), 17, 40000, 53)
+    operation = net.initiate(net.moon, packet=packet)
+    net.run(5)
+    assert net.moon.outcome(operation).ok
+    net.consistent()
+    covered = [(str(t.start), str(t.end)) for t in net.moon.of(ev.ChildInstalled)[0].child.ts_remote]
+    assert ("10.2.0.0", "10.2.255.255") in covered

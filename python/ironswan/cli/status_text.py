@@ -74,7 +74,8 @@ def _ike_sa(sa: Document) -> Iterator[str]:
         f"rekey in {seconds(sa['rekey_in'])}"
     )
     yield f"    {sa['local']} [{sa['local_id']}] === {sa['remote']} [{sa['remote_id']}]"
-    yield f"    {sa['suite'] or 'no suite yet'}" + (f", NAT at the {' and the '.join(nat)} side" if nat else "")
+    where = f", NAT (or encap = yes) at the {' and the '.join(nat)} side" if nat else ""
+    yield f"    {sa['suite'] or 'no suite yet'}{where}"
     for child in sa["children"]:
         yield from _child(child)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -17,8 +18,8 @@ _MAXIMUM_SIZE = 16 << 20
 def load(path: Path) -> Configuration:
     """The configuration in a file: TOML when its name ends in `.toml`, else swanctl.conf's syntax.
 
-    Raises ConfigurationError with every mistake: of syntax, of keys and values, of sense, and a file with secrets that others
-    can read.
+    Raises ConfigurationError with every mistake: of syntax, of keys and values, of sense, and a file with secrets that
+    others can read.
     """
     problems = Problems()
     files: dict[str, int] = {}
@@ -31,11 +32,12 @@ def load(path: Path) -> Configuration:
     text = opener(path)
     tree = Section(Place(str(path), 1))
     if text is not None:
-        tree = toml.parse(path, text, problems) if path.suffix == ".toml" else swanctl.parse(path, text, problems, opener)
+        is_toml = path.suffix == ".toml"
+        tree = toml.parse(path, text, problems) if is_toml else swanctl.parse(path, text, problems, opener)
     _check_modes(tree, files, problems)
     configuration = build(tree, problems)
     if problems.found:
-        raise ConfigurationError(tuple(problems.found))
+        raise ConfigurationError(problems.sorted())
     return configuration
 
 
@@ -43,10 +45,11 @@ def _read(path: Path, problems: Problems) -> tuple[str | None, int]:
     place = Place(str(path), 1)
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(_MAXIMUM_SIZE + 1)
-    except OSError as error:
-        problems.add(place, str(path), f"cannot be read: {error.strerror}")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        problems.add(place, str(path), f"cannot be read: {reason}")
         return None, 0
     if len(content) > _MAXIMUM_SIZE:
         problems.add(place, str(path), f"is larger than {_MAXIMUM_SIZE >> 20} MiB")
@@ -66,7 +69,7 @@ def _check_modes(tree: Section, files: dict[str, int], problems: Problems) -> No
         return
     for _, section in secrets.walk():
         for key, value in section.values.items():
-            mode = files.get(value.place.file, 0)
-            if key.startswith("secret") and mode & 0o077:
-                message = f"others can read or write this file of secrets (mode {mode:04o}): chmod 600 {value.place.file}"
-                problems.add(value.place, "secrets", message)
+            file = value.place.file
+            if not key.startswith("id") and files.get(file, 0) & 0o077:
+                message = f"others can read or write this file of secrets (mode {files[file]:04o}): chmod 600 {file}"
+                problems.add(Place(file, 1), "secrets", message)

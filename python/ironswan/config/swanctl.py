@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 from ironswan.config.tree import Place, Problems, Section, Value
@@ -26,16 +27,17 @@ class _Inheritance:
 class _Parser:
     """One pass over one file; sections merge into `root`, which the included files share."""
 
-    def __init__(self, path: Path, text: str, root: Section, problems: Problems, opener: Opener, depth: int) -> None:
-        self.path, self.text, self.problems, self.opener, self.depth = path, text, problems, opener, depth
+    def __init__(self, trail: tuple[Path, ...], text: str, root: Section, problems: Problems, opener: Opener) -> None:
+        self.trail, self.path, self.text, self.problems, self.opener = trail, trail[-1], text, problems, opener
         self.at = 0
+        self.newlines = [match.start() for match in re.finditer("\n", text)]
         self.stack = [root]
         self.opened: list[tuple[str, Place]] = []
         self.inheritances: list[_Inheritance] = []
 
     @property
     def place(self) -> Place:
-        return Place(str(self.path), self.text.count("\n", 0, self.at) + 1)
+        return Place(str(self.path), bisect_left(self.newlines, self.at) + 1)
 
     def parse(self) -> None:
         while self._skip_blank():
@@ -50,6 +52,8 @@ class _Parser:
                 self._statement()
         for name, place in self.opened:
             self.problems.add(place, name, "the section is not closed: add a }")
+            if len(self.opened) > _MAXIMUM_DEPTH:
+                break
 
     def _skip_blank(self) -> bool:
         """Moves to the next thing that is neither white space nor comment; False at the end."""
@@ -93,6 +97,8 @@ class _Parser:
     def _open(self, name: str, bases: tuple[str, ...], place: Place) -> None:
         if len(self.stack) > _MAXIMUM_DEPTH:
             self.problems.add(place, name, f"sections are nested more than {_MAXIMUM_DEPTH} deep")
+            self.at = len(self.text)
+            return
         section = self.stack[-1].child(name, place)
         self.stack.append(section)
         self.opened.append((name, place))
@@ -152,16 +158,18 @@ class _Parser:
         if not pattern:
             self.problems.add(place, "include", "names no file")
             return
-        if self.depth >= _MAXIMUM_DEPTH:
-            self.problems.add(place, "include", f"files include each other more than {_MAXIMUM_DEPTH} deep", value=pattern)
+        if len(self.trail) > _MAXIMUM_DEPTH:
+            self.problems.add(place, "include", f"more than {_MAXIMUM_DEPTH} files deep", value=pattern)
             return
-        matches = sorted(glob.glob(str(self.path.parent / pattern)))
-        if not matches and not glob.has_magic(pattern):
+        absolute = pattern if pattern.startswith("/") else f"{escape(str(self.path.parent))}/{pattern}"
+        matches = sorted(glob(absolute))  # noqa: PTH207  Path.glob takes no absolute pattern
+        if not matches and not has_magic(pattern):
             self.problems.add(place, "include", "there is no such file", value=pattern)
-        for name in matches:
-            text = self.opener(Path(name))
-            if text is not None:
-                inner = _Parser(Path(name), text, self.stack[-1], self.problems, self.opener, self.depth + 1)
+        for path in map(Path, matches):
+            if path.resolve() in {passed.resolve() for passed in self.trail}:
+                self.problems.add(place, "include", f"{path} includes itself", value=pattern)
+            elif (text := self.opener(path)) is not None:
+                inner = _Parser((*self.trail, path), text, self.stack[-1], self.problems, self.opener)
                 inner.parse()
                 self.inheritances += inner.inheritances
 
@@ -175,9 +183,9 @@ class _Parser:
 
 
 def parse(path: Path, text: str, problems: Problems, opener: Opener) -> Section:
-    """The tree of a file and of those it includes (`opener` reads them, or notes why not). Mistakes go to `problems`."""
+    """The tree of a file and of those it includes; `opener` reads them, or notes why not, as mistakes are noted here."""
     root = Section(Place(str(path), 1))
-    parser = _Parser(path, text, root, problems, opener, 0)
+    parser = _Parser((path,), text, root, problems, opener)
     parser.parse()
     _apply_inheritance(root, parser.inheritances, problems)
     return root

@@ -11,6 +11,7 @@ from ironswan.config.tree import Place, Problems, Section, Value
 
 _HEADER = re.compile(r"\s*\[\[?\s*(.+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"\s*((?:\"[^\"]*\"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:\"[^\"]*\"|'[^']*'|[\w-]+))*)\s*=")
+_MAXIMUM_DEPTH = 16
 _PART = re.compile(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)")
 
 
@@ -19,7 +20,10 @@ def parse(path: Path, text: str, problems: Problems) -> Section:
     root = Section(Place(str(path), 1))
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        problems.add(Place(str(path), 1), "TOML", "values are nested too deep")
+        return root
+    except ValueError as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else text.count("\n") + 1
         problems.add(Place(str(path), line), "TOML", str(error))
@@ -32,6 +36,9 @@ def _fill(
     section: Section, table: dict[str, Any], path: tuple[str, ...], lines: dict[tuple[str, ...], int], file: str,
     problems: Problems,
 ) -> None:  # fmt: skip
+    if len(path) > _MAXIMUM_DEPTH:
+        problems.add(section.place, path[-1], f"tables are nested more than {_MAXIMUM_DEPTH} deep")
+        return
     for key, content in table.items():
         here = (*path, key)
         place = Place(file, _line(lines, here))
@@ -48,11 +55,11 @@ def _fill(
 def _text(content: object) -> str | None:
     if isinstance(content, bool):
         return "yes" if content else "no"
-    if isinstance(content, str | int):
+    if isinstance(content, str | int | float):
         return str(content)
-    if isinstance(content, list):
+    if isinstance(content, list) and not any(isinstance(item, list) for item in content):
         parts = [_text(item) for item in content]
-        return None if None in parts or any(isinstance(i, list) for i in content) else ", ".join(map(str, parts))
+        return None if None in parts else ", ".join(map(str, parts))
     return None
 
 

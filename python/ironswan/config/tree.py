@@ -68,10 +68,13 @@ class Section:
 class Problems:
     """Every mistake found so far."""
 
-    found: list[Problem] = field(default_factory=list)
+    found: dict[Problem, None] = field(default_factory=dict)
 
     def add(self, place: Place, key: str, message: str, *, value: str = "", allowed: str = "") -> None:
         """Notes one mistake."""
         problem = Problem(place.file, place.line, key, value, message, allowed)
-        if problem not in self.found:
-            self.found.append(problem)
+        self.found.setdefault(problem)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """The mistakes, in the order of the lines."""
+        return tuple(sorted(self.found, key=lambda problem: (problem.file, problem.line)))

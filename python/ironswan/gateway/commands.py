@@ -81,7 +81,7 @@ class Commands:
         await self._gateway.protection.settled()
         took = round((self._gateway.now - begun) * 1000, 3)
         message = outcomes[-1].message
-        return {"name": str(named), "children": self._children(named), "handshake_ms": took, "message": message}
+        return {"name": named.label, "children": self._children(named), "handshake_ms": took, "message": message}
 
     def _late(self, named: Named, timeout: float) -> str:
         connection = self._gateway.configuration.connection(named.connection)
@@ -101,7 +101,7 @@ class Commands:
             elif isinstance(event, ev.ChildInstalled) and event.child.connection == named.connection:
                 progress(f"{event.child.name}: {event.child.suite}")
 
-        progress(f"setting up {named}")
+        progress(f"setting up {named.label}")
         quiet = self._gateway.loop.call_later(NO_ANSWER_AFTER, progress, "no answer yet, trying again")
         self._gateway.watchers.add(watch)
         try:
@@ -128,14 +128,14 @@ class Commands:
         attempts = [sa.id for sa in sas if named.whole or not (sa.children or sa.state == "established")]
         if not running and not attempts and not was_trying:
             await gateway.protection.settled()
-            raise CommandError(ExitCode.NO_SUCH_OBJECT, f"{named} is not up")
+            raise CommandError(ExitCode.NO_SUCH_OBJECT, f"{named.label} is not up")
         if attempts and (named.whole or not running):
             futures = [gateway.command(partial(gateway.manager.delete_ike, i)) for i in attempts]
         else:
             futures = [gateway.command(partial(gateway.manager.delete_child, i)) for i in running]
         await all_of(futures, timeout, f"the peer did not confirm within {timeout:g} s")
         await gateway.protection.settled()
-        return {"name": str(named)}
+        return {"name": named.label}
 
     def _sas(self, named: Named) -> list[IkeSaStatus]:
         return [sa for sa in self._gateway.snapshot() if sa.connection == named.connection]
@@ -154,9 +154,9 @@ class Commands:
         else:
             raise CommandError(ExitCode.USAGE, 'kind is "child" or "ike"')
         if not futures:
-            raise CommandError(ExitCode.NO_SUCH_OBJECT, f"{named} is not up, so there is nothing to rekey")
+            raise CommandError(ExitCode.NO_SUCH_OBJECT, f"{named.label} is not up, so there is nothing to rekey")
         outcomes = await all_of(futures, timeout, f"the peer did not answer within {timeout:g} s")
-        return {"name": str(named), "kind": kind, "message": outcomes[-1].message}
+        return {"name": named.label, "kind": kind, "message": outcomes[-1].message}
 
     async def _status(self, _request: JsonObject, _progress: Progress) -> JsonObject:
         return status.document(self._gateway, self._started)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,17 +56,22 @@ async def run(path: Path, socket: Path, *, tun_name: str = "ipsec0") -> int:
 async def _with_dataplane(configuration: Configuration, path: Path, socket: Path, tun_name: str) -> int:
     dataplane = open_dataplane(configuration.settings, tun_name)
     network = Netlink()
-    code = ExitCode.FAILED
+    stale: tuple[Prefix, ...] = ()
+    refuse = True
     try:
         mtu, stale = await _set_up(network, dataplane, configuration)
         gateway = Gateway(configuration, dataplane, network, mark=MARK, mtu=mtu, stale=stale)
         code = await _serve(gateway, path, socket)
+        refuse = code is ExitCode.FAILED
+        return code
+    except CommandError:
+        # It never served: only what a dead gateway left is still to be refused.
+        refuse = bool(stale)
+        raise
     finally:
-        with contextlib.suppress(Exception):
-            # A gateway that failed leaves what a killed one leaves: what was protected stays refused.
-            await network.tear_down(keep_refusing=code is ExitCode.FAILED)
+        # A gateway that failed leaves what a killed one leaves: what was protected stays refused.
+        await network.tear_down(keep_refusing=refuse)
         dataplane.close()
-    return code
 
 
 async def _set_up(
@@ -135,24 +141,28 @@ def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
             mark=MARK,
         )
     except OSError as error:
-        raise CommandError(ExitCode.PERMISSION, _obstacle(error, settings, tun_name)) from None
+        raise CommandError(ExitCode.PERMISSION, obstacle(error, settings, tun_name)) from None
     except (ValueError, RuntimeError) as error:
         raise CommandError(ExitCode.FAILED, f"the data plane does not start: {error}") from None
 
 
-def _obstacle(error: OSError, settings: Settings, tun_name: str) -> str:
+def obstacle(error: OSError, settings: Settings, tun_name: str) -> str:
+    """What keeps the data plane from starting, in one sentence that says what to do."""
+    # An error that Rust gave more words to has its number in the text only.
+    in_text = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno or (int(in_text[1]) if in_text else None)
     if not TUN.exists():
         return f"{TUN} is missing: load the tun module, or give the container the device (--device {TUN})"
-    if error.errno in (errno.EPERM, errno.EACCES):
+    if number in (errno.EPERM, errno.EACCES):
         return "not permitted: a gateway needs root, or CAP_NET_ADMIN and the right to use ports below 1024"
-    if error.errno == errno.EBUSY:
+    if number == errno.EBUSY:
         return f"the interface {tun_name} is in use: another gateway runs in this network namespace"
-    if error.errno == errno.EADDRINUSE:
+    if number == errno.EADDRINUSE:
         return (
             f"UDP port {settings.port} or {settings.port_nat_t} is in use: another IKE daemon, or another gateway, "
             "runs in this network namespace"
         )
-    return f"the data plane does not start: {error.strerror or error}"
+    return f"the data plane does not start: {error}"
 
 
 def _uses_ipv6(configuration: Configuration) -> bool:

@@ -67,13 +67,14 @@ class Gateway:
         self.operations = Operations()
         self.upkeep = Upkeep(self)
         self.rejects: Counter[str] = Counter()
-        self.established_at: dict[int, float] = {}
         self.failed: asyncio.Future[str] = self.loop.create_future()
         self.watchers: set[Callable[[ev.Event], None]] = set()
         self._limit = RateLimit()
         self._timer: asyncio.TimerHandle | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._spis: dict[int, float] = {}
+        self._outbox: list[Datagram] = []
+        self._sender: asyncio.Task[None] | None = None
         self._apply: dict[type, Callable[..., None]] = {
             ev.ChildInstalled: self._child_installed,
             ev.ChildOutboundReady: lambda e: self.children.outbound_ready(e.child_id),
@@ -210,12 +211,26 @@ class Gateway:
                 self._apply[type(event)](event)
                 for watcher in tuple(self.watchers):
                     watcher(event)
-        for datagram in self.manager.take_datagrams():
-            self._send(datagram)
+        self._outbox += self.manager.take_datagrams()
+        if self.protection.pending:
+            # The peer must not hear of an SA before our own routes keep its traffic from leaving in clear.
+            if self._sender is None or self._sender.done():
+                self._sender = self.loop.create_task(self._send_when_protected())
+        else:
+            self._flush()
         deadline = self.manager.next_deadline()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if deadline is None else self.loop.call_at(deadline, self._timers_due)
+
+    async def _send_when_protected(self) -> None:
+        await self.protection.settled()
+        self._flush()
+
+    def _flush(self) -> None:
+        datagrams, self._outbox = self._outbox, []
+        for datagram in datagrams:
+            self._send(datagram)
 
     def _send(self, datagram: Datagram) -> None:
         local, remote = datagram.local, datagram.remote
@@ -240,6 +255,7 @@ class Gateway:
         self.protection.changed()
         if child.replaces is None:
             ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
+            self.upkeep.arrived(target)
             log.info("%s/%s is up: %s === %s, %s", *target, ours, theirs, child.suite)
         else:
             log.info("%s/%s was rekeyed", *target)
@@ -254,15 +270,14 @@ class Gateway:
         self.upkeep.ended(target, event.end_action)
 
     def _ike_established(self, event: ev.IkeEstablished) -> None:
-        self.established_at[event.ike_id] = self.now
         who = f"{plain(event.local_id)} and {plain(event.remote_id)}"
         log.info("%s: %s at %s authenticated, %s", event.connection, who, event.remote, event.suite)
 
     def _ike_rekeyed(self, event: ev.IkeRekeyed) -> None:
         self.children.inherited(event.old, event.new)
+        log.info("IKE SA %d was rekeyed: it is %d now", event.old, event.new)
 
     def _ike_removed(self, event: ev.IkeRemoved) -> None:
-        self.established_at.pop(event.ike_id, None)
         log.info("%s: the IKE SA is gone: %s", event.connection, plain(event.reason))
         for child, action in event.end_action_children:
             if action is not EndAction.NONE and not any(e.target == (event.connection, child) for e in self.children):

@@ -23,6 +23,11 @@ class Named:
         """Each child with its connection."""
         return tuple((self.connection, child) for child in self.children)
 
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.connection if self.whole else str(self)
+
     def __str__(self) -> str:
         """What to write for exactly this."""
         return f"{self.connection}/*" if self.whole else f"{self.connection}/{self.children[0]}"

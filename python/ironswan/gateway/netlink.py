@@ -17,7 +17,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ironswan.gateway.routes import Kind, Prefix, Route
@@ -79,10 +78,6 @@ class Netlink:
 
     def _set_up(self, route: Any, index: int, mtu: int) -> tuple[Prefix, ...]:  # noqa: ANN401
         self._state.index = index
-        with _tolerated("link-local address"):
-            # Else the kernel's own router solicitations are the first packets without a policy.
-            name = route.get_links(index)[0].get_attr("IFLA_IFNAME")
-            Path(f"/proc/sys/net/ipv6/conf/{name}/addr_gen_mode").write_text("1")
         route.link("set", index=self._state.index, mtu=mtu, state="up")
         with _tolerated("segmentation size"):
             route.link("set", index=self._state.index, gso_max_size=GSO_MAX_SIZE)

@@ -81,6 +81,11 @@ class Protection:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._apply())
 
+    @property
+    def pending(self) -> bool:
+        """Whether the table is not yet as it must be."""
+        return self._task is not None and not self._task.done()
+
     async def settled(self) -> None:
         """Wait until the table is as it must be."""
         while self._task is not None and not self._task.done():

@@ -27,8 +27,8 @@ def document(gateway: Gateway, started: float) -> JsonObject:
         "dataplane": {
             "interface": gateway.dataplane.interface()[0],
             "mtu": gateway.mtu,
-            "offloads": gateway.dataplane.offloads(),
-            "counters": gateway.dataplane.counters(),
+            "offloads": dict(sorted(gateway.dataplane.offloads().items())),
+            "counters": dict(sorted(gateway.dataplane.counters().items())),
         },
     }
 

@@ -12,6 +12,7 @@ from ironswan.control.protocol import CommandError
 from ironswan.gateway.addresses import host_to_initiate
 from ironswan.gateway.log import plain
 from ironswan.gateway.protection import resolved
+from ironswan.ike.types import IkeState
 from ironswan.policy.connection import EndAction, StartAction
 
 if TYPE_CHECKING:
@@ -95,6 +96,18 @@ class Upkeep:
             self.want(target)
         elif action is EndAction.TRAP and target not in self._gateway.policies.traps():
             self._set_trap(target, child)
+
+    def arrived(self, target: Target) -> None:
+        """The child is up, perhaps by the peer: an attempt of ours that nobody answered yet would only double it."""
+        task = self._starting.get(target)
+        if task is None or task.done():
+            return
+        task.cancel()
+        connection, gateway = target[0], self._gateway
+        if not any(other[0] == connection and other != target for other in self.trying()):
+            for sa in gateway.snapshot():
+                if sa.connection == connection and sa.state == IkeState.INIT_SENT.value:
+                    gateway.manager.delete_ike(sa.id, gateway.now)
 
     def forget(self, target: Target, *, keep_configured_trap: bool = False) -> None:
         """The operator wants it down: no more attempts, no trap that was not configured, no refusal of its packets."""

@@ -1,1 +1,1 @@
-"""The sans-IO IKEv2 engine: (datagram | command | timer, now) in, (datagrams, events, next deadline) out. No I/O, no clock."""
+"""The sans-IO IKEv2 engine: (datagram | command | timer, now) in, (datagrams, events, deadline) out."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.crypto.auth import constant_time_equal, psk_auth, signed_octets
-from ironswan.ike import child_create, exchange, sa_init
+from ironswan.ike import child_create, exchange, sa_init, uniqueness
 from ironswan.ike.child_negotiation import ChildOffer, accept, make_offer, offer_payloads, packet_selectors
 from ironswan.ike.children import install
 from ironswan.ike.closing import Ending, close_sa
@@ -15,7 +15,7 @@ from ironswan.ike.lifetime import announce, established
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, find_id
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.selection import address_identity, own_identity, shared_secret
+from ironswan.ike.selection import definite, own_identity, shared_secret
 from ironswan.ike.types import Because, IkeState, Outcome
 from ironswan.policy.identity import Identity, matches
 from ironswan.wire import identification
@@ -27,17 +27,17 @@ from ironswan.wire.sa import SaPayload
 
 if TYPE_CHECKING:
     from ironswan.ike.sa_init import InitTask
-    from ironswan.ike.wanted import WantedChild
     from ironswan.ike.session import IkeSa
+    from ironswan.ike.wanted import WantedChild
 
 SHARED_KEY_MIC = 2
-WILDCARDS = b"*"
 
 
 @dataclass(slots=True)
 class AuthTask:
     """The one IKE_AUTH exchange, with the first Child SA in it."""
 
+    touches_children: ClassVar[bool] = True
     wanted: list[WantedChild]
     operation: int | None
     attempt: int
@@ -52,7 +52,7 @@ class AuthTask:
     def build(self, sa: IkeSa, now: float) -> Payloads:  # noqa: ARG002
         """IDi, [INITIAL_CONTACT], [IDr], AUTH, [SA, TSi, TSr]."""
         assert sa.local_id is not None
-        expected = sa.connection.remote.id
+        expected = definite(sa.connection.remote.id)
         first = self.wanted[0] if self.wanted else None
         if first is not None:
             selectors = packet_selectors(sa, first.policy, first.packet)
@@ -60,7 +60,7 @@ class AuthTask:
         return (
             IdPayload(True, sa.local_id),
             *((NotifyPayload(NotifyType.INITIAL_CONTACT),) if _is_initial_contact(sa) else ()),
-            *((IdPayload(False, expected),) if expected and WILDCARDS not in expected.data else ()),
+            *((IdPayload(False, expected),) if expected else ()),
             AuthPayload(SHARED_KEY_MIC, own_auth(sa, self.secret)),
             *(offer_payloads(self.offer) if self.offer else ()),
         )
@@ -74,6 +74,8 @@ class AuthTask:
             self._distrust(sa, "the peer's IKE_AUTH answer lacks IDr or AUTH", now)
         elif not matches(sa.connection.remote.id, peer.identity):
             self._distrust(sa, f"the peer says it is {peer.identity}, not {sa.connection.remote.id}", now)
+        elif shared_secret(sa.context.configuration, sa.local_id or peer.identity, peer.identity) != self.secret:
+            self._distrust(sa, f"the secret in use does not belong to {peer.identity}", now)
         elif not peer_auth_is_valid(sa, self.secret, peer.identity, proof):
             self._distrust(sa, f"the peer's AUTH does not verify: the secret for {peer.identity} differs", now)
         else:
@@ -90,6 +92,7 @@ class AuthTask:
             sa.context.operations.finish(self.operation, Outcome("established", text))
         for wanted in self.wanted[1:]:
             child_create.create(sa, wanted, now)
+        uniqueness.retire_minimal(sa, now)
 
     def _first_child(self, sa: IkeSa, offer: ChildOffer, payloads: Payloads, now: float) -> None:
         operation = self.wanted[0].operation
@@ -133,11 +136,10 @@ class AuthTask:
 def start(sa: IkeSa, task: InitTask, now: float) -> None:
     """Keys are there: authenticate, if we have a secret at all."""
     sa.local_id = own_identity(sa.connection, sa.local)
-    expected = sa.connection.remote.id
-    peer = expected if expected is not None else address_identity(sa.remote.address)
+    peer = definite(sa.connection.remote.id)
     secret = shared_secret(sa.context.configuration, sa.local_id, peer)
     if secret is None:
-        text = f"no secret for {sa.local_id} and {peer}: add one with these ids to secrets"
+        text = f"no secret for {sa.local_id} and {peer or sa.remote.address}: add one with these ids to secrets"
         sa.reject(None, Because.NO_SECRET, text, now)
         finish_wanted(sa, task.wanted, task.operation, Outcome("local_refused", text))
         close_sa(sa, text, now, Ending.OURS)
@@ -154,7 +156,11 @@ def own_auth(sa: IkeSa, secret: bytes) -> bytes:
     message, nonce, sk_p = (
         (sa.init_request, sa.nonce_r, sa.keys.sk_pi) if sa.initiator else (sa.init_response, sa.nonce_i, sa.keys.sk_pr)
     )
-    return psk_auth(sa.suite.prf, secret, signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(IdPayload(sa.initiator, sa.local_id))))
+    return psk_auth(
+        sa.suite.prf,
+        secret,
+        signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(IdPayload(sa.initiator, sa.local_id))),
+    )
 
 
 def peer_auth_is_valid(sa: IkeSa, secret: bytes, peer: Identity, proof: AuthPayload) -> bool:
@@ -164,7 +170,11 @@ def peer_auth_is_valid(sa: IkeSa, secret: bytes, peer: Identity, proof: AuthPayl
     message, nonce, sk_p = (
         (sa.init_response, sa.nonce_i, sa.keys.sk_pr) if sa.initiator else (sa.init_request, sa.nonce_r, sa.keys.sk_pi)
     )
-    expected = psk_auth(sa.suite.prf, secret, signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(IdPayload(not sa.initiator, peer))))
+    expected = psk_auth(
+        sa.suite.prf,
+        secret,
+        signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(IdPayload(not sa.initiator, peer))),
+    )
     return proof.method == SHARED_KEY_MIC and constant_time_equal(expected, proof.data)
 
 

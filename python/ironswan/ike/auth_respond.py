@@ -12,7 +12,7 @@ from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.lifetime import announce, established
 from ironswan.ike.payloads import Payloads, find, find_id, notify
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.selection import candidates, fits_identities, own_identity, shared_secret
+from ironswan.ike.selection import candidates, definite, fits_identities, own_identity, shared_secret
 from ironswan.ike.types import Because, IkeState
 from ironswan.ike.uniqueness import enforce, refused_as_duplicate
 from ironswan.policy.connection import Connection
@@ -79,7 +79,7 @@ def _connection(sa: IkeSa, peer: Identity, wanted: Identity | None) -> Connectio
     fitting = candidates(sa.context.configuration, sa.local, sa.remote)
     ordered = sorted(fitting, key=lambda c: c.name != sa.connection.name)
     matching = (c for c in ordered if fits_identities(c, sa.local, peer, wanted) and _allows(c, sa.proposal))
-    return min(matching, key=lambda c: c.remote.id is None or b"*" in c.remote.id.data, default=None)
+    return min(matching, key=lambda c: definite(c.remote.id) is None, default=None)
 
 
 def _allows(connection: Connection, chosen: Proposal | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import delete, exchange
 from ironswan.ike.child_negotiation import (
@@ -16,7 +16,6 @@ from ironswan.ike.child_negotiation import (
     packet_selectors,
 )
 from ironswan.ike.children import Child, install
-from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, find_ts
 from ironswan.ike.refusal import Refusal
@@ -30,8 +29,8 @@ from ironswan.wire.numbers import ExchangeType, NotifyType
 from ironswan.wire.sa import SaPayload
 
 if TYPE_CHECKING:
-    from ironswan.ike.wanted import WantedChild
     from ironswan.ike.session import IkeSa
+    from ironswan.ike.wanted import WantedChild
 
 MAX_KE_RETRIES = 2
 
@@ -40,6 +39,7 @@ MAX_KE_RETRIES = 2
 class ChildCreateTask:
     """Ask for one more Child SA."""
 
+    touches_children: ClassVar[bool] = True
     wanted: WantedChild
     method: int = 0
     retries: int = 0
@@ -135,6 +135,7 @@ def not_acceptable(
 class UnwantedChildTask:
     """Delete a Child SA that the peer made and we never installed."""
 
+    touches_children: ClassVar[bool] = True
     offer: ChildOffer
     reason: str
 

@@ -1,4 +1,4 @@
-"""Negotiating one Child SA (RFC 7296 2.7, 2.9, 2.17): the offer, the answer and its check. Shared by all three exchanges."""
+"""Negotiating one Child SA (RFC 7296 2.7, 2.9, 2.17): the offer, the answer and its check, for all exchanges."""
 
 from __future__ import annotations
 
@@ -123,7 +123,9 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
         return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer widened the traffic selectors")
     echoed = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
     if echoed != (offer.policy.mode is Mode.TRANSPORT):
-        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.MODE, "the peer chose the other mode, tunnel or transport")
+        return Refusal(
+            NotifyType.NO_PROPOSAL_CHOSEN, Because.MODE, "the peer chose the other mode, tunnel or transport"
+        )
     shared = _shared_as_initiator(offer, proposal, payloads)
     if isinstance(shared, Refusal):
         return shared
@@ -181,7 +183,9 @@ def answer(
     """Grant a request under a policy: choose, narrow, derive; or say why not."""
     request, ts_i, ts_r = find(payloads, SaPayload), find_ts(payloads, True), find_ts(payloads, False)
     if request is None or ts_i is None or ts_r is None:
-        return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the request lacks SA, TSi or TSr", fatal=True)
+        return Refusal(
+            NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the request lacks SA, TSi or TSr", fatal=True
+        )
     proposal = _choose(policy, request.proposals, in_auth)
     if isinstance(proposal, Refusal):
         return proposal
@@ -205,18 +209,22 @@ def answer(
     spi = sa.context.environment.allocate_spi()
     spec = ChildSpec(
         policy, spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
-        Mode.TRANSPORT if transport else Mode.TUNNEL, ts_local, ts_remote, keys[0], keys[1], nonces, ke_method(proposal),
+        Mode.TRANSPORT if transport else Mode.TUNNEL, ts_local, ts_remote, *keys, nonces, ke_method(proposal),
     )  # fmt: skip
-    chosen = Proposal(proposal.protocol, proposal.transforms, proposal.number, spi.to_bytes(4, "big"))
-    reply: Payloads = (
-        *((NotifyPayload(NotifyType.USE_TRANSPORT_MODE),) if transport else ()),
+    return spec, _answer_payloads(spec, proposal, nonce, ke_payloads)
+
+
+def _answer_payloads(spec: ChildSpec, proposal: Proposal, nonce: bytes, ke_payloads: Payloads) -> Payloads:
+    """SA with our SPI, Nr, [KEr], TSi, TSr."""
+    chosen = Proposal(proposal.protocol, proposal.transforms, proposal.number, spec.inbound_spi.to_bytes(4, "big"))
+    return (
+        *((NotifyPayload(NotifyType.USE_TRANSPORT_MODE),) if spec.mode is Mode.TRANSPORT else ()),
         SaPayload((chosen,)),
         *((NoncePayload(nonce),) if nonce else ()),
         *ke_payloads,
-        TsPayload(True, ts_remote),
-        TsPayload(False, ts_local),
+        TsPayload(True, spec.ts_remote),
+        TsPayload(False, spec.ts_local),
     )
-    return spec, reply
 
 
 def _choose(policy: ChildPolicy, theirs: tuple[Proposal, ...], in_auth: bool) -> Proposal | Refusal:

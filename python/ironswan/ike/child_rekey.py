@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ironswan.ike import exchange
+from ironswan.ike import exchange, sa_init
 from ironswan.ike.child_create import ChildCreateTask, not_acceptable, release, retry_method
 from ironswan.ike.child_negotiation import ChildOffer, accept, answer, make_offer, offer_payloads
 from ironswan.ike.children import Child, ChildSpec, by_outbound_spi, install, linger, remove
@@ -13,9 +13,9 @@ from ironswan.ike.delete import ChildDeleteTask
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.wanted import WantedChild
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import Because, ChildState, Outcome
+from ironswan.ike.wanted import WantedChild
 from ironswan.policy.transforms import Protocol
 from ironswan.wire.notify import NotifyPayload
 from ironswan.wire.numbers import ExchangeType, NotifyType
@@ -33,6 +33,7 @@ RETRY_JITTER = 10.0
 class ChildRekeyTask:
     """Replace one Child SA by a new one with the same selectors."""
 
+    touches_children: ClassVar[bool] = True
     child: Child
     operation: int | None = None
     method: int = 0
@@ -95,7 +96,9 @@ class ChildRekeyTask:
             self.child.state = ChildState.REKEYED
         else:
             self._let_go(sa, now)
-        sa.reject(None, Because.COLLISION, f"both sides rekeyed {self.child.policy.name}; ours had the lowest nonce", now)
+        sa.reject(
+            None, Because.COLLISION, f"both sides rekeyed {self.child.policy.name}; ours had the lowest nonce", now
+        )
         exchange.enqueue(sa, ChildDeleteTask(loser, "lost a rekey collision"), now)
         self._finish(sa, Outcome("rekeyed", f"child {self.child.policy.name} rekeyed by the peer at the same time"))
 
@@ -130,10 +133,21 @@ class ChildRekeyTask:
         if self.child.alive and not replaced and method and self.retries < MAX_KE_RETRIES:
             self.method, self.retries = method, self.retries + 1
             exchange.enqueue(sa, self, now, first=True)
+        elif failure.type == NotifyType.NO_ADDITIONAL_SAS and self.child.alive and not replaced:
+            self._start_over(sa, now)
         elif failure.type == NotifyType.CHILD_SA_NOT_FOUND and self.child.alive and not replaced:
             self._recreate(sa)
         else:
-            self._failed(sa, peer_refused(sa, failure.type, self.offer.proposals, f"child {self.child.policy.name}"), now)
+            self._failed(
+                sa, peer_refused(sa, failure.type, self.offer.proposals, f"child {self.child.policy.name}"), now
+            )
+
+    def _start_over(self, sa: IkeSa, now: float) -> None:
+        """RFC 7296 4: a minimal peer makes no second Child SA; a new IKE SA replaces this one once it stands."""
+        self.child.state = ChildState.INSTALLED
+        sa.no_additional_sas = True
+        wanted = [WantedChild(self.child.policy, self.operation)]
+        sa_init.connect(sa.context, sa.connection, wanted, (sa.local, sa.remote), now)
 
     def _recreate(self, sa: IkeSa) -> None:
         """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one."""
@@ -141,7 +155,7 @@ class ChildRekeyTask:
         remove(sa, self.child, "the peer no longer had it")
 
     def _failed(self, sa: IkeSa, outcome: Outcome, now: float) -> None:
-        """Not rekeyed by us. If the peer did it, all is well; if the SA lives, try later; its hard lifetime ends it."""
+        """Not by us: if the peer did it, all is well; if the SA lives, try later, until its hard lifetime ends it."""
         child = self.child
         if child.rival is not None and child.rival.alive:
             if child.alive:

@@ -191,7 +191,7 @@ def remove(sa: IkeSa, child: Child, reason: str, end_action: EndAction = EndActi
     if sa.children.pop(child.inbound_spi, None) is None:
         return
     child.state = ChildState.DELETED
-    child.replaces = child.rival = None
+    child.replaces = None
     _disarm(sa, child)
     sa.context.children.pop(child.inbound_spi, None)
     sa.context.emit(ChildRemoved(child.id, child.policy.name, sa.connection.name, sa.id, reason, end_action))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ironswan.ike.children import Child, remove
 from ironswan.ike.events import IkeRemoved
 from ironswan.ike.timers import TimerKind
-from ironswan.ike.types import IkeState, Outcome
+from ironswan.ike.types import ChildState, IkeState, Outcome
 from ironswan.policy.connection import EndAction
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Ending(Enum):
 
 def end_action(child: Child, ending: Ending) -> EndAction:
     """The action a child's policy asks for."""
-    if not child.alive or ending is Ending.OURS:
+    leaving = child.state in (ChildState.REKEYED, ChildState.DELETING, ChildState.DELETED)
+    if leaving or ending is Ending.OURS:
         return child.delete_action
     return child.policy.close_action if ending is Ending.PEER else child.policy.dpd_action
 
@@ -38,16 +39,19 @@ def close_sa(
     """Remove the IKE SA and its children. `lingering` keeps it just to repeat its last response."""
     if sa.state is IkeState.CLOSED:
         return
-    actions = []
+    actions: dict[str, EndAction] = {}
     for child in tuple(sa.children.values()):
         action = end_action(child, ending)
-        actions.append((child.policy.name, action))
+        if actions.get(child.policy.name, EndAction.NONE) is not EndAction.NONE:
+            action = EndAction.NONE  # two SAs of one child, in the middle of a rekey: its policy acts once
+        else:
+            actions[child.policy.name] = action
         remove(sa, child, reason, action)
     sa.state = IkeState.CLOSED
     sa.context.settled(sa)
     sa.abandon_tasks(outcome or Outcome("closed", reason), now)
     if sa.announced:
-        sa.context.emit(IkeRemoved(sa.id, sa.connection.name, reason, tuple(actions)))
+        sa.context.emit(IkeRemoved(sa.id, sa.connection.name, reason, tuple(actions.items())))
     sa.timers.clear()
     if lingering:
         sa.arm(TimerKind.LINGER, now + LINGER)

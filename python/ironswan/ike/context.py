@@ -25,6 +25,7 @@ class Context:
     """The engine's shared state. IKE SAs are found by our SPI, children by their inbound SPI."""
 
     def __init__(self, configuration: Configuration, environment: Environment, force_encap: bool) -> None:
+        """Nothing is sent or armed yet."""
         self.configuration = configuration
         self.environment = environment
         self.force_encap = force_encap

@@ -14,6 +14,7 @@ class CookieJar:
     """The current and the previous secret."""
 
     def __init__(self, environment: Environment) -> None:
+        """The first secret is drawn when it is needed."""
         self._environment = environment
         self._secrets: list[tuple[int, bytes]] = []
         self._rotate_at = float("-inf")

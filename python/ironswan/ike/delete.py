@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import exchange, ike_rekey
 from ironswan.ike.children import Child, by_outbound_spi, hand_outbound_on, linger, remove, stop_outbound, successor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class ChildDeleteTask:
     """Delete one Child SA. `replaced`: another one carries its traffic, so what is in flight is still taken."""
 
+    touches_children: ClassVar[bool] = True
     child: Child
     reason: str
     operation: int | None = None
@@ -66,6 +67,7 @@ class ChildDeleteTask:
 class IkeDeleteTask:
     """Delete the IKE SA; always the last request on it (RFC 7296 2.8)."""
 
+    touches_children: ClassVar[bool] = False
     reason: str
     operation: int | None = None
 
@@ -106,7 +108,9 @@ def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> Non
     """Delete an IKE SA; what was queued on it will not happen. One that has no peer yet just ends."""
     if sa.state in (IkeState.INIT_SENT, IkeState.AUTH_SENT, IkeState.HALF_OPEN):
         close_sa(sa, reason, now, Ending.OURS)
-        sa.context.operations.finish(operation, Outcome("deleted", f"IKE SA {sa.connection.name} was not yet established"))
+        sa.context.operations.finish(
+            operation, Outcome("deleted", f"IKE SA {sa.connection.name} was not yet established")
+        )
         return
     waiting, outcome = tuple(sa.queue), Outcome("closed", reason)
     sa.queue.clear()
@@ -120,7 +124,9 @@ def respond_ike(sa: IkeSa, now: float) -> Payloads:
     heir = ike_rekey.heir_of(sa)
     if heir is not None:
         ike_rekey.hand_over(sa, heir, now)
-        close_sa(sa, "rekeyed", now, Ending.OURS, outcome=Outcome("rekeyed", "the peer rekeyed the IKE SA"), lingering=True)
+        close_sa(
+            sa, "rekeyed", now, Ending.OURS, outcome=Outcome("rekeyed", "the peer rekeyed the IKE SA"), lingering=True
+        )
         return ()
     ours = sa.state is IkeState.DELETING
     ending = Ending.OURS if ours else Ending.PEER
@@ -129,7 +135,7 @@ def respond_ike(sa: IkeSa, now: float) -> Payloads:
 
 
 def respond_children(sa: IkeSa, payload: DeletePayload, now: float) -> Payloads:
-    """The peer deletes Child SAs: answer with our halves, but not of those we are deleting ourselves (RFC 7296 1.4.1)."""
+    """The peer deletes Child SAs: answer with our halves, except of those we delete ourselves (RFC 7296 1.4.1)."""
     answered = []
     for spi in payload.spis:
         child = by_outbound_spi(sa, int.from_bytes(spi, "big"))
@@ -143,7 +149,7 @@ def respond_children(sa: IkeSa, payload: DeletePayload, now: float) -> Payloads:
 
 def _closed_by_peer(sa: IkeSa, child: Child, now: float) -> None:
     follower = hand_outbound_on(sa, child)
-    if follower is not None:
+    if follower is not None or child.state is ChildState.REKEYED:
         linger(sa, child, now)
     elif child.state is ChildState.REKEYING:
         # Our rekey of it is under way: whether this was a close or the peer's idea of a rekey shows in its answer.

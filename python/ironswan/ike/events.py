@@ -53,7 +53,7 @@ class ChildSa:
 
 @dataclass(frozen=True, slots=True)
 class ChildInstalled:
-    """Install inbound now; if `outbound`, install outbound too and point the policy at it, else wait for the next event."""
+    """Install inbound now; if `outbound`, outbound too, and point the policy at it; else await ChildOutboundReady."""
 
     child: ChildSa
     outbound: bool

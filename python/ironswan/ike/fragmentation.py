@@ -45,6 +45,7 @@ class Reassembly:
     """Fragments of one message at a time and direction, bounded in number and octets (RFC 7383 2.6, 5)."""
 
     def __init__(self, max_size: int) -> None:
+        """`max_size` bounds the octets of one message."""
         self._max_size = max_size
         self._queues: dict[bool, dict[int, Fragment]] = {}
 

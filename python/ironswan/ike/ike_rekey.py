@@ -7,7 +7,7 @@ which one survives; children move once, to the survivor.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from ironswan.crypto import ke
 from ironswan.crypto.keys import IkeSuite, derive_ike_keys
@@ -19,6 +19,7 @@ from ironswan.ike.lifetime import established, ike_ke_method
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find
 from ironswan.ike.refusal import Refusal
+from ironswan.ike.session import IkeSa
 from ironswan.ike.suites import ke_method, numbered, offered_ke_methods
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import Because, IkeState, Outcome
@@ -30,9 +31,6 @@ from ironswan.wire.notify import NotifyPayload
 from ironswan.wire.numbers import ExchangeType, NotifyType
 from ironswan.wire.sa import SaPayload
 
-if TYPE_CHECKING:
-    from ironswan.ike.session import IkeSa
-
 MAX_KE_RETRIES = 2
 RETRY_AFTER = 10.0
 RETRY_JITTER = 10.0
@@ -43,6 +41,7 @@ REDUNDANT_TIMEOUT = 60.0
 class IkeRekeyTask:
     """Replace the IKE SA."""
 
+    touches_children: ClassVar[bool] = False
     operation: int | None = None
     method: int = 0
     retries: int = 0
@@ -172,7 +171,9 @@ def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads | Refusal:
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(selected))
     method = ke_method(selected.chosen)
     if method == 0:
-        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, "an IKE SA is rekeyed with a key exchange only")
+        return Refusal(
+            NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, "an IKE SA is rekeyed with a key exchange only"
+        )
     if method != key.method:
         detail = f"the peer guessed key exchange method {key.method}, we choose {method}"
         return Refusal(NotifyType.INVALID_KE_PAYLOAD, Because.WRONG_KE, detail, method.to_bytes(2, "big"))
@@ -199,16 +200,11 @@ def _grant(sa: IkeSa, chosen: Proposal, shared: bytes, nonce_i: bytes, key: KePa
 
 
 def _children_pending(sa: IkeSa) -> bool:
-    """RFC 7296 2.25.2: Child SAs being created, rekeyed or deleted by us keep the peer from rekeying the IKE SA."""
-    from ironswan.ike.child_create import ChildCreateTask, UnwantedChildTask
-    from ironswan.ike.child_rekey import ChildRekeyTask
-
-    return isinstance(sa.task, ChildCreateTask | UnwantedChildTask | ChildRekeyTask | delete.ChildDeleteTask)
+    """RFC 7296 2.25.2: Child SAs we create, rekey or delete just now keep the peer from rekeying the IKE SA."""
+    return sa.task is not None and sa.task.touches_children
 
 
 def _make(sa: IkeSa, proposal: Proposal, now: float, *, initiator: bool, spi_i: bytes, spi_r: bytes) -> IkeSa:
-    from ironswan.ike.session import IkeSa
-
     fresh = IkeSa(
         sa.context, sa.connection, initiator=initiator, spi_i=spi_i, spi_r=spi_r,
         local=sa.local, remote=sa.remote, now=now,
@@ -250,8 +246,13 @@ def hand_over(sa: IkeSa, heir: IkeSa, now: float) -> None:
     established(heir, now)
     heir.predecessor = None
     adopt(sa, heir)
-    heir.queue.extend(sa.queue)
+    waiting = tuple(sa.queue)
     sa.queue.clear()
+    for task in waiting:
+        if isinstance(task, IkeRekeyTask):
+            task.abandoned(sa, Outcome("rekeyed", f"IKE SA {sa.connection.name} rekeyed"), now)
+        else:
+            heir.queue.append(task)
     sa.state = IkeState.REKEYED
     sa.announced = False
     for kind in (TimerKind.IKE_SOFT, TimerKind.IKE_HARD, TimerKind.LIVENESS, TimerKind.KEEPALIVE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import delete
 from ironswan.ike.closing import Ending, close_sa
@@ -25,6 +25,8 @@ FATAL = (NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX)
 class LivenessTask:
     """An empty request: is the peer there (RFC 7296 2.4)."""
 
+    touches_children: ClassVar[bool] = False
+
     @property
     def exchange(self) -> ExchangeType:
         """INFORMATIONAL."""
@@ -45,6 +47,7 @@ class LivenessTask:
 class FailureTask:
     """Tell the peer why the IKE SA ends (RFC 7296 2.21.2)."""
 
+    touches_children: ClassVar[bool] = False
     notify: int
     reason: str
 

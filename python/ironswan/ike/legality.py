@@ -1,4 +1,4 @@
-"""Which request is legal in which state of an IKE SA: one table. The state diagram in the documents is drawn from it."""
+"""Which request is legal in which state of an IKE SA: one table. The state diagram is drawn from it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,14 @@ def announce(sa: IkeSa) -> None:
     """Tell the gateway about a newly authenticated IKE SA."""
     sa.context.emit(
         IkeEstablished(
-            sa.id, sa.connection.name, sa.local, sa.remote, str(sa.local_id), str(sa.remote_id), suite_text(sa), sa.initiator
+            sa.id,
+            sa.connection.name,
+            sa.local,
+            sa.remote,
+            str(sa.local_id),
+            str(sa.remote_id),
+            suite_text(sa),
+            sa.initiator,
         )
     )
 

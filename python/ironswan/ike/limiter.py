@@ -7,6 +7,7 @@ class RateLimiter:
     """At most `rate` actions a second, `burst` at once."""
 
     def __init__(self, rate: float, burst: float) -> None:
+        """The bucket starts full."""
         self._rate = rate
         self._burst = burst
         self._tokens = burst

@@ -1,12 +1,12 @@
 """The engine's front: datagrams, commands and time in; datagrams, events and the next deadline out.
 
-The caller acts on events before it sends the datagrams of the same turn: an inbound SA is installed before the peer learns
-of it. Nothing here raises on what a peer sent.
+The caller acts on events before it sends the datagrams of the same turn: an inbound SA is installed before the peer
+learns of it. Nothing here raises on what a peer sent.
 """
 
 from __future__ import annotations
 
-from ironswan.ike import child_create, delete, exchange, expiry, nat, status
+from ironswan.ike import delete, exchange, expiry, nat, status
 from ironswan.ike.child_rekey import ChildRekeyTask
 from ironswan.ike.children import Child, start_outbound
 from ironswan.ike.context import Context
@@ -28,6 +28,7 @@ class IkeManager:
     """A sans-IO IKEv2 endpoint, initiator and responder. `now` is monotonic seconds throughout."""
 
     def __init__(self, configuration: Configuration, environment: Environment, *, force_encap: bool = True) -> None:
+        """An engine without IKE SAs. `force_encap`: ask for UDP encapsulation even where there is no NAT."""
         self._context = Context(configuration, environment, force_encap)
         self._cookies = CookieJar(environment)
 
@@ -102,7 +103,8 @@ class IkeManager:
 
     def shutdown(self, now: float) -> int:
         """Delete every IKE SA; the operation ends when all peers answered or were given up."""
-        alive = [sa for sa in self._context.sas.values() if sa.state is not IkeState.CLOSED]
+        gone = (IkeState.CLOSED, IkeState.REKEYED, IkeState.REDUNDANT)
+        alive = [sa for sa in self._context.sas.values() if sa.state not in gone]
         operation = self._context.operations.begin(max(1, len(alive)))
         if not alive:
             self._context.operations.finish(operation, Outcome("deleted", "there was no IKE SA"))

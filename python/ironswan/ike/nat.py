@@ -1,4 +1,4 @@
-"""NAT detection and where to send (RFC 7296 2.23): hashes out, conclusions in, the float to port 4500, following a peer."""
+"""NAT detection and where to send (RFC 7296 2.23): hashes, conclusions, the float to port 4500, following a peer."""
 
 from __future__ import annotations
 

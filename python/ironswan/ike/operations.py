@@ -18,6 +18,7 @@ class Operations:
     """Open operations. An operation of several parts ends with its last part; its first failure is its outcome."""
 
     def __init__(self, events: list[Event]) -> None:
+        """`events` is the engine's queue."""
         self._events = events
         self._pending: dict[int, _Pending] = {}
         self._last = 0

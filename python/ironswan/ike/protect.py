@@ -1,4 +1,4 @@
-"""Sealing and opening protected messages (RFC 7296 3.14, RFC 7383 2.5): whole ones and fragments. Knows no exchanges."""
+"""Sealing and opening protected messages (RFC 7296 3.14, RFC 7383 2.5), whole or in fragments. Knows no exchanges."""
 
 from __future__ import annotations
 
@@ -67,9 +67,17 @@ def _seal_one(
     body_length = GENERIC_HEADER.size + len(extra) + sk.sealed_length(sa.suite, len(plaintext))
     head = header.write(
         Header(
-            sa.spi_i, sa.spi_r, kind, header.MAJOR_VERSION, 0, exchange, sa.initiator, response, message_id,
+            sa.spi_i,
+            sa.spi_r,
+            kind,
+            header.MAJOR_VERSION,
+            0,
+            exchange,
+            sa.initiator,
+            response,
+            message_id,
             header.LENGTH + body_length,
-        )  # fmt: skip
+        )
     )
     associated = head + GENERIC_HEADER.pack(first, 0, body_length) + extra
     sk_e, sk_a = (sa.keys.sk_ei, sa.keys.sk_ai) if sa.initiator else (sa.keys.sk_er, sa.keys.sk_ar)
@@ -86,8 +94,10 @@ def _next_iv(sa: IkeSa) -> bytes:
     return sa.sealed.to_bytes(length, "big")
 
 
-def open_payload(sa: IkeSa, head: Header, data: bytes, payload: EncryptedPayload | EncryptedFragment) -> Whole | Fragment:
-    """Authenticate and decrypt. Raises sk.IntegrityError; the ICV is checked before anything is kept (RFC 7383 2.6)."""
+def open_payload(
+    sa: IkeSa, head: Header, data: bytes, payload: EncryptedPayload | EncryptedFragment
+) -> Whole | Fragment:
+    """Authenticate and decrypt, before anything is kept (RFC 7383 2.6). Raises sk.IntegrityError."""
     assert sa.suite is not None
     assert sa.keys is not None
     associated = data[: len(data) - len(payload.body)]

@@ -11,6 +11,7 @@ from ironswan.ike.fragmentation import REASSEMBLY_TIMEOUT, Fragment, Whole
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import Because, Datagram, IkeState, Outcome
 from ironswan.ike.window import Arrival
+from ironswan.wire import header
 from ironswan.wire.encrypted import EncryptedFragment, EncryptedPayload
 from ironswan.wire.errors import WireError
 from ironswan.wire.header import Header
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
     from ironswan.ike.cookies import CookieJar
     from ironswan.ike.session import IkeSa
 
+INITIATOR_FLAG, RESPONSE_FLAG = 0x08, 0x20
+
 
 def receive(context: Context, cookies: CookieJar, datagram: Datagram, now: float) -> None:
     """Take one datagram."""
     try:
         message = read_message(datagram.data)
     except WireError as error:
-        context.reject(None, Because.MALFORMED, error.reason, datagram.remote, now)
+        _malformed(context, error, datagram, now)
         return
     if message.header.exchange != ExchangeType.IKE_SA_INIT:
         _protected(context, message, datagram, now)
@@ -39,6 +42,30 @@ def receive(context: Context, cookies: CookieJar, datagram: Datagram, now: float
             sa_init.receive_response(sa, message, datagram, now)
     else:
         sa_init_respond.respond(context, cookies, message, datagram, now)
+
+
+def _malformed(context: Context, error: WireError, datagram: Datagram, now: float) -> None:
+    """A request that cannot be read: said once where RFC 7296 2.5 wants it said, never in answer to a response."""
+    version = error.notify == NotifyType.INVALID_MAJOR_VERSION
+    because = Because.BAD_VERSION if version else Because.MALFORMED
+    context.reject(None, because, error.reason, datagram.remote, now)
+    data = datagram.data
+    told = version or error.notify == NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD
+    if not told or len(data) < header.LENGTH or data[19] & RESPONSE_FLAG or data[:8] == bytes(8):
+        return
+    if not version and data[18] != ExchangeType.IKE_SA_INIT:
+        return
+    reply = write_message(
+        data[:8],
+        data[8:16],
+        data[18],
+        initiator=not data[19] & INITIATOR_FLAG,
+        response=True,
+        message_id=int.from_bytes(data[20:24], "big"),
+        payloads=(NotifyPayload(error.notify, error.data),),
+    )
+    if len(reply) <= len(data) and context.unprotected_replies.allow(now):
+        context.send(datagram.local, datagram.remote, reply)
 
 
 def _protected(context: Context, message: Message, datagram: Datagram, now: float) -> None:

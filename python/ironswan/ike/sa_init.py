@@ -1,9 +1,9 @@
-"""IKE_SA_INIT from the initiator's side (RFC 7296 1.2, 2.6, 2.7): the request, cookie and key exchange retries, keys."""
+"""IKE_SA_INIT from the initiator's side (RFC 7296 1.2, 2.6, 2.7): the request, its retries, keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.crypto import ke
 from ironswan.crypto.keys import IkeSuite, derive_ike_keys
@@ -11,6 +11,7 @@ from ironswan.ike import auth, nat
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, notify
+from ironswan.ike.session import IkeSa
 from ironswan.ike.suites import ke_method, numbered, offered_ke_methods
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import Because, Datagram, Endpoint, IkeState, Outcome
@@ -27,7 +28,6 @@ from ironswan.wire.sa import SaPayload
 
 if TYPE_CHECKING:
     from ironswan.ike.context import Context
-    from ironswan.ike.session import IkeSa
 
 MAX_RETRIES = 4
 NONCE_LENGTH = 32
@@ -39,6 +39,7 @@ RETRY_NOTIFIES = (NotifyType.COOKIE, NotifyType.INVALID_KE_PAYLOAD)
 class InitTask:
     """One attempt to reach the peer. Retries change the cookie or the key exchange and nothing else."""
 
+    touches_children: ClassVar[bool] = False
     wanted: list[WantedChild]
     operation: int | None
     attempt: int = 1
@@ -104,8 +105,6 @@ def connect(
     attempt: int = 1,
 ) -> IkeSa:
     """Start an IKE SA towards a peer."""
-    from ironswan.ike.session import IkeSa
-
     sa = IkeSa(
         context, connection, initiator=True, spi_i=context.new_ike_spi(), spi_r=bytes(8),
         local=endpoints[0], remote=endpoints[1], now=now,
@@ -188,7 +187,7 @@ def _complete(sa: IkeSa, task: InitTask, message: Message, datagram: Datagram, n
 
 
 def _check(sa: IkeSa, task: InitTask, message: Message) -> tuple[Proposal, bytes, bytes] | str:
-    """Proposal, shared secret and nonce of a good answer; a sentence otherwise. Bad answers are dropped (RFC 6989 2.5)."""
+    """Proposal, shared secret and nonce of a good answer, else a sentence. Bad answers are dropped (RFC 6989 2.5)."""
     answer, key, nonce = (find(message.payloads, kind) for kind in (SaPayload, KePayload, NoncePayload))
     if not isinstance(answer, SaPayload) or not isinstance(key, KePayload) or not isinstance(nonce, NoncePayload):
         return "the answer lacks SA, KE or Nonce"

@@ -65,7 +65,11 @@ def respond(context: Context, cookies: CookieJar, message: Message, datagram: Da
 
 def _parse(message: Message, datagram: Datagram) -> _Request | None:
     header = message.header
-    sa, key, nonce = find(message.payloads, SaPayload), find(message.payloads, KePayload), find(message.payloads, NoncePayload)
+    sa, key, nonce = (
+        find(message.payloads, SaPayload),
+        find(message.payloads, KePayload),
+        find(message.payloads, NoncePayload),
+    )
     if sa is None or key is None or nonce is None or not 16 <= len(nonce.data) <= 256:
         return None
     if not header.initiator or header.message_id != 0 or header.spi_i == bytes(8) or header.spi_r != bytes(8):
@@ -100,7 +104,12 @@ def _choose(context: Context, request: _Request) -> tuple[Connection, Proposal] 
 
 
 def _establish(
-    context: Context, request: _Request, connection: Connection, proposal: Proposal, key: tuple[object, bytes], now: float
+    context: Context,
+    request: _Request,
+    connection: Connection,
+    proposal: Proposal,
+    key: tuple[object, bytes],
+    now: float,
 ) -> Refusal | None:
     """Keys, a half-open IKE SA and the answer; None if it was answered or is best met with silence."""
     method, remote = ke_method(proposal), request.datagram.remote
@@ -120,7 +129,9 @@ def _establish(
     sa.proposal, sa.suite = proposal, IkeSuite.from_proposal(proposal)
     sa.keys = derive_ike_keys(sa.suite, shared, sa.nonce_i, sa.nonce_r, sa.spi_i, sa.spi_r)
     payloads = _answer(sa, request, proposal, KePayload(method, state.public))
-    sa.init_response = write_message(sa.spi_i, sa.spi_r, ExchangeType.IKE_SA_INIT, initiator=False, response=True, message_id=0, payloads=payloads)
+    sa.init_response = write_message(
+        sa.spi_i, sa.spi_r, ExchangeType.IKE_SA_INIT, initiator=False, response=True, message_id=0, payloads=payloads
+    )
     sa.responses.answered((sa.init_response,))
     sa.init_key = (remote, key[1])
     context.init_requests[sa.init_key] = sa.spi
@@ -164,5 +175,13 @@ def _refuse(context: Context, request: _Request, refusal: Refusal, now: float) -
     if refusal.notify != NotifyType.COOKIE and not context.unprotected_replies.allow(now):
         return
     payload = NotifyPayload(refusal.notify, refusal.data)
-    reply = write_message(header.spi_i, bytes(8), ExchangeType.IKE_SA_INIT, initiator=False, response=True, message_id=0, payloads=(payload,))
+    reply = write_message(
+        header.spi_i,
+        bytes(8),
+        ExchangeType.IKE_SA_INIT,
+        initiator=False,
+        response=True,
+        message_id=0,
+        payloads=(payload,),
+    )
     context.send(datagram.local, datagram.remote, reply)

@@ -9,17 +9,20 @@ from ironswan.policy.connection import Configuration, Connection, SharedSecret
 from ironswan.policy.identity import Identity, IdType, matches
 from ironswan.policy.selectors import Address
 
-ANY = ("%any", "%any4", "%any6", "0.0.0.0/0", "::/0")
+ANY = ("%any", "%any4", "%any6", "0.0.0.0", "::", "0.0.0.0/0", "::/0")  # noqa: S104
+ANY_IDENTITY = b"%any"
 
 
 def own_identity(connection: Connection, local: Endpoint) -> Identity:
     """Who we say we are: the configured identity, else our address."""
-    return connection.local.id or address_identity(local.address)
+    return definite(connection.local.id) or Identity.of_address(local.address)
 
 
-def address_identity(address: Address) -> Identity:
-    """An address as an identity."""
-    return Identity(IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR, address.packed)
+def definite(expected: Identity | None) -> Identity | None:
+    """The one identity that is meant; None when the configuration leaves room (nothing, `%any`, a wildcard)."""
+    if expected is None or expected.type not in (IdType.FQDN, IdType.RFC822_ADDR):
+        return expected
+    return None if b"*" in expected.data or expected.data == ANY_IDENTITY else expected
 
 
 def candidates(configuration: Configuration, local: Endpoint, remote: Endpoint) -> tuple[Connection, ...]:
@@ -28,7 +31,9 @@ def candidates(configuration: Configuration, local: Endpoint, remote: Endpoint) 
         (min(_score(c.remote_addrs, remote.address), 3), _score(c.local_addrs, local.address), c)
         for c in configuration.connections
     ]
-    fitting = [(remote_score, local_score, c) for remote_score, local_score, c in scored if remote_score and local_score]
+    fitting = [
+        (remote_score, local_score, c) for remote_score, local_score, c in scored if remote_score and local_score
+    ]
     return tuple(c for _, _, c in sorted(fitting, key=lambda item: (-item[0], -item[1])))
 
 
@@ -39,8 +44,8 @@ def _score(texts: tuple[str, ...], address: Address) -> int:
 
 def _score_one(text: str, address: Address) -> int:
     if text in ANY or text == "":
-        wrong_family = (text, address.version) in (("%any4", 6), ("%any6", 4), ("0.0.0.0/0", 6), ("::/0", 4))
-        return 0 if wrong_family else 1
+        family = {"%any4": 4, "0.0.0.0": 4, "0.0.0.0/0": 4, "%any6": 6, "::": 6, "::/0": 6}.get(text)  # noqa: S104
+        return 1 if family in (None, address.version) else 0
     try:
         if "/" in text:
             network = ip_network(text, strict=False)
@@ -60,11 +65,16 @@ def fits_identities(connection: Connection, local: Endpoint, peer: Identity, wan
     """Whether the peer may be who the connection expects, and we who the peer asked for."""
     if not matches(connection.remote.id, peer):
         return False
-    return wanted is None or wanted == own_identity(connection, local) or matches(wanted, own_identity(connection, local))
+    return (
+        wanted is None or wanted == own_identity(connection, local) or matches(wanted, own_identity(connection, local))
+    )
 
 
-def shared_secret(configuration: Configuration, local: Identity, remote: Identity) -> bytes | None:
-    """The secret for these two identities: one that names the peer before one that names us, before one for anyone."""
+def shared_secret(configuration: Configuration, local: Identity, remote: Identity | None) -> bytes | None:
+    """The secret for these identities: one that names the peer before one that names us, before one for anyone.
+
+    `remote` None: who the peer is will only be known from its answer, so a secret that names us will do.
+    """
     best: tuple[int, bytes] | None = None
     for secret in configuration.secrets:
         score = _secret_score(secret, local, remote)
@@ -73,10 +83,12 @@ def shared_secret(configuration: Configuration, local: Identity, remote: Identit
     return best[1] if best else None
 
 
-def _secret_score(secret: SharedSecret, local: Identity, remote: Identity) -> int:
+def _secret_score(secret: SharedSecret, local: Identity, remote: Identity | None) -> int:
     if not secret.ids:
         return 1
     ours = [matches(pattern, local) for pattern in secret.ids]
+    if remote is None:
+        return 2 if any(ours) else 0
     if any(matches(pattern, remote) for pattern in secret.ids):
         return 3 + any(ours)
     # A secret that names others besides us belongs to them alone: its holder may not claim a third identity.

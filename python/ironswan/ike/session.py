@@ -1,4 +1,4 @@
-"""One IKE SA: its identity, keys, windows, queue of exchanges and timers. Knows how to send, not what exchanges mean."""
+"""One IKE SA: identity, keys, windows, queue of exchanges, timers. Knows how to send, not what exchanges mean."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class IkeSa:
         remote: Endpoint,
         now: float,
     ) -> None:
+        """A new IKE SA, findable by its own SPI at once."""
         self.context = context
         self.connection = connection
         self.initiator = initiator

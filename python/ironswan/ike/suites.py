@@ -46,9 +46,7 @@ def offered_ke_methods(proposals: tuple[Proposal, ...]) -> tuple[int, ...]:
 
 def without_ke(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
     """ESP proposals for IKE_AUTH, which has no key exchange of its own for the Child SA."""
-    stripped = (
-        replace(p, transforms=tuple(t for t in p.transforms if t.type != TransformType.KE)) for p in proposals
-    )
+    stripped = (replace(p, transforms=tuple(t for t in p.transforms if t.type != TransformType.KE)) for p in proposals)
     return tuple(dict.fromkeys(stripped))
 
 

@@ -16,6 +16,10 @@ class Task(Protocol):
     """One exchange from the initiator's side."""
 
     @property
+    def touches_children(self) -> bool:
+        """Whether it makes, replaces or deletes Child SAs, which no rekeying of the IKE SA may cross."""
+
+    @property
     def exchange(self) -> ExchangeType:
         """The exchange type of the request."""
 

@@ -32,6 +32,7 @@ class TimerQueue:
     """A heap of (deadline, IKE SA, key); `is_current` tells whether an entry is still armed."""
 
     def __init__(self, is_current: Callable[[bytes, TimerKey, float], bool]) -> None:
+        """`is_current` is asked before an entry counts."""
         self._heap: list[_Entry] = []
         self._order = 0
         self._is_current = is_current

@@ -23,6 +23,7 @@ class Endpoint:
         return cls(ip_address(address), port)
 
     def __str__(self) -> str:
+        """`address:port`, IPv6 in brackets."""
         text = f"[{self.address}]" if self.address.version == 6 else str(self.address)
         return f"{text}:{self.port}"
 
@@ -107,7 +108,7 @@ class Because(StrEnum):
     NOT_LEGAL = "not_legal"
     MISSING_PAYLOAD = "missing_payload"
     AUTHENTICATION = "authentication"
-    NO_SECRET = "no_secret"
+    NO_SECRET = "no_secret"  # noqa: S105
     UNKNOWN_IDENTITY = "unknown_identity"
     NOT_UNIQUE = "not_unique"
     SELECTORS = "selectors"

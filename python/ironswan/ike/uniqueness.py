@@ -36,3 +36,10 @@ def enforce(sa: IkeSa, now: float, *, initial_contact: bool) -> None:
             close_sa(other, "the peer started anew (INITIAL_CONTACT)", now, Ending.OURS)
         elif sa.connection.unique == "replace":
             delete.delete_ike(other, "replaced by a newer IKE SA of the same peer", None, now)
+
+
+def retire_minimal(sa: IkeSa, now: float) -> None:
+    """IKE SAs whose peer makes no further Child SAs are given up for this new one."""
+    for other in _others(sa):
+        if other.no_additional_sas:
+            delete.delete_ike(other, "replaced: the peer makes no further Child SAs on it", None, now)

@@ -28,6 +28,7 @@ class RequestWindow:
     """Our own requests, one at a time."""
 
     def __init__(self) -> None:
+        """Message IDs start at 0 (RFC 7296 2.2)."""
         self.next_id = 0
         self.outstanding: Outstanding | None = None
 
@@ -61,6 +62,7 @@ class ResponseWindow:
     """The peer's requests: the ID expected next, and the response to the last one."""
 
     def __init__(self) -> None:
+        """The peer's Message IDs start at 0, whatever ours are."""
         self.expected_id = 0
         self.response: tuple[bytes, ...] = ()
 

@@ -1,7 +1,7 @@
 """Traffic between two namespaces: pings, bulk TCP, packet floods, and sequenced streams that count what was lost.
 
 Every run forks its two ends, so that neither shares an interpreter with the other. Sizes are octets, rates packets a
-second, times seconds. Payloads repeat MARK, so that a look at the wire would find it if it were readable.
+second, times seconds. Most payloads repeat MARK, so that a look at the wire would find it if it were readable.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ironswan.lab.processes import LabError, Task
 
 MARK = b"IronSwan-in-clear/"
 BLOCK = 1 << 18
+SMALL_BLOCK = 1 << 14
 _SOL_FORCE = 33  # SO_RCVBUFFORCE
 _END = (1 << 64) - 1
 _UDP_BUFFER = 8 << 20
@@ -83,11 +84,12 @@ def ping(source: Host, destination: str, count: int = 10, *, size: int = 56, pat
     trips: list[float] = []
     with source.namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as probe:
         probe.bind((source.address, 0))
-        probe.connect((destination, 0))
         for sequence in range(count):
             begin = time.perf_counter()
-            with contextlib.suppress(OSError):
-                probe.send(_echo_request(identifier, sequence, size))
+            try:
+                probe.sendto(_echo_request(identifier, sequence, size), (destination, 0))
+            except OSError:  # no route, or refused on the way: a ping without an answer
+                continue
             if _await_reply(probe, identifier, sequence, begin + patience):
                 trips.append(time.perf_counter() - begin)
     return Pings(count, len(trips), tuple(trips))
@@ -157,11 +159,13 @@ def _digest_stream(listener: socket.socket) -> dict[str, Any]:
 def _pour_random(caller: socket.socket, address: tuple[str, int], octets: int, rate: float) -> dict[str, Any]:
     caller.settimeout(20)
     caller.connect(address)
-    digest, sent, seed = hashlib.sha256(), 0, os.urandom(BLOCK)
+    # A paced transfer must not come in bursts that overflow somebody's socket buffer.
+    size = SMALL_BLOCK if rate else BLOCK
+    digest, sent, seed = hashlib.sha256(), 0, os.urandom(size)
     begin = time.perf_counter()
     while sent < octets:
         # Every block differs, so that a block lost, doubled or moved changes the digest.
-        block = (struct.pack("!Q", sent) + MARK + seed)[: min(BLOCK, octets - sent)]
+        block = (struct.pack("!Q", sent) + MARK + seed)[: min(size, octets - sent)]
         if rate and (early := sent / rate - (time.perf_counter() - begin)) > 0:
             time.sleep(early)
         caller.sendall(block)

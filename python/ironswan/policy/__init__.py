@@ -1,1 +1,1 @@
-"""The databases of RFC 4301 as values: proposals, traffic selectors, identities, connections. Knows no wire and no state."""
+"""The databases of RFC 4301 as values: proposals, traffic selectors, identities, connections. No wire, no state."""

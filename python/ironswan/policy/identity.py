@@ -43,7 +43,7 @@ class Identity:
 
     @classmethod
     def parse(cls, text: str) -> Identity:
-        """From swanctl's syntax: `192.0.2.1`, `moon.example`, `carol@example`, `keyid:text`, `keyid:#hex`, `fqdn:…`, `@#hex`.
+        """From swanctl's syntax: `192.0.2.1`, `moon.example`, `carol@example`, `keyid:text`, `keyid:#hex`, `fqdn:…`.
 
         Raises ValueError that says what is wrong.
         """
@@ -53,13 +53,17 @@ class Identity:
         if colon and prefix.lower() in _PREFIXES:
             return _typed(_PREFIXES[prefix.lower()], rest)
         if "=" in text:
-            raise ValueError(f"{text!r} is a distinguished name, which needs certificates; use a host name or an address")
+            raise ValueError(f"{text!r} is a distinguished name, which needs certificates: not supported yet")
+        if prefix.lower() in ("asn1gn", "asn1dn") or (prefix.startswith("{") and prefix.endswith("}")):
+            raise ValueError(f"{text!r}: identities of this type are not supported yet")
         if text.startswith("@#"):
             return _typed(IdType.KEY_ID, text[1:])
         try:
             return cls.of_address(ip_address(text))
         except ValueError:
             pass
+        if _is_addresses(text):
+            raise ValueError(f"{text!r}: a network or range as an identity is not supported yet")
         if text.startswith("@"):
             return _typed(IdType.FQDN, text[1:])
         return _typed(IdType.RFC822_ADDR if "@" in text else IdType.FQDN, text)
@@ -90,8 +94,22 @@ def _typed(kind: IdType, text: str) -> Identity:
             raise ValueError(f"{text} is not an IPv{'4' if kind is IdType.IPV4_ADDR else '6'} address")
         return Identity(kind, address.packed)
     if kind is IdType.KEY_ID and text.startswith("#"):
-        return Identity(kind, bytes.fromhex(text[1:]))
+        try:
+            return Identity(kind, bytes.fromhex(text[1:]))
+        except ValueError:
+            raise ValueError(f"{text!r}: after # hexadecimal digits are expected") from None
+    if kind in _TEXT and text.startswith("^"):
+        raise ValueError(f"{text!r}: regular expressions are not supported yet; `*` matches any characters")
     return Identity(kind, text.encode())
+
+
+def _is_addresses(text: str) -> bool:
+    first = text.replace("-", "/").partition("/")[0]
+    try:
+        ip_address(first)
+    except ValueError:
+        return False
+    return first != text
 
 
 def _printable(data: bytes) -> str:
@@ -101,8 +119,8 @@ def _printable(data: bytes) -> str:
 def matches(pattern: Identity | None, actual: Identity) -> bool:
     """Whether `actual` is who `pattern` names.
 
-    None is anyone; `*` in a host name or mail address matches any characters (`*.example`, `*@example`). Case is ignored in
-    both, as DNS does.
+    None is anyone; `*` in a host name or mail address matches any characters (`*.example`, `*@example`). Case is
+    ignored in both, as DNS does.
     """
     if pattern is None or pattern == Identity(IdType.FQDN, b"%any"):
         return True

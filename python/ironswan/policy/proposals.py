@@ -1,4 +1,4 @@
-"""Proposals: from keywords, and the choice between ours and theirs (RFC 7296 2.7, 3.3.6), with the reason when there is none."""
+"""Proposals: from keywords, and the choice between ours and theirs (RFC 7296 2.7, 3.3.6), or why there is none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from ironswan.policy.keywords import keyword, type_name
 from ironswan.policy.transforms import Esn, Integ, KeyExchange, Proposal, Protocol, Transform, TransformType
 
 _NONE_KE = keywords.KE["none"]
+_TYPES = frozenset(map(int, TransformType))
 _NO_INTEG = Transform(TransformType.INTEG, Integ.NONE)
-_DEFAULTS = {
+_PRFS = "prfsha256-prfsha384-prfsha512"
+_METHODS = "x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096"
+# No SHA-1, no small groups unless asked for (RFC 8247 2). For ESP `none` leaves perfect forward secrecy to the peer.
+DEFAULT_KEYWORDS: dict[Protocol, tuple[str, ...]] = {
     Protocol.IKE: (
-        "aes128gcm16-aes256gcm16-chacha20poly1305-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096",
-        "aes128-aes256-sha256-sha384-sha512-prfsha256-prfsha384-prfsha512-x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096",
+        f"aes128gcm16-aes256gcm16-chacha20poly1305-{_PRFS}-{_METHODS}",
+        f"aes128-aes192-aes256-sha256-sha384-sha512-{_PRFS}-{_METHODS}",
     ),
-    Protocol.ESP: ("aes128gcm16-aes256gcm16-chacha20poly1305",),
+    Protocol.ESP: (f"aes128gcm16-aes256gcm16-chacha20poly1305-{_METHODS}-none",),
 }
 _NEEDED = {
     Protocol.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
@@ -27,7 +31,7 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A choice. `chosen` carries their number and SPI and one transform a type; `ours` is the proposal it agrees with."""
+    """A choice: our proposal, and what of it was chosen, with their number and SPI and one transform a type."""
 
     ours: Proposal
     chosen: Proposal
@@ -88,10 +92,12 @@ def _complete(transforms: list[Transform], protocol: Protocol) -> list[Transform
 
 def _check(text: str, transforms: Sequence[Transform], protocol: Protocol) -> None:
     supported = keywords.IKE_SUPPORTED if protocol is Protocol.IKE else keywords.ESP_SUPPORTED
-    if missing := [keyword(t) for t in transforms if t not in supported]:
-        known = ", ".join(sorted({keyword(t) for t in supported if t.type == TransformType.ENCR}))
-        where = f"for {protocol.name} by this version; encryption may be {known}"
-        raise ValueError(f"{', '.join(missing)} in {text!r}: not supported {where}")
+    if missing := [t for t in transforms if t not in supported]:
+        kind = missing[0].type
+        known = ", ".join(sorted({keyword(t) for t in supported if t.type == kind}))
+        advice = f"; the {type_name(kind)} may be {known}" if known else f"; it takes no {type_name(kind)}"
+        words = ", ".join(map(keyword, missing))
+        raise ValueError(f"{words} in {text!r}: not supported yet for {protocol.name} by this version{advice}")
     encr = [t.id in keywords.AEAD for t in transforms if t.type == TransformType.ENCR]
     if any(encr) and not all(encr):
         raise ValueError(f"{text!r} mixes AEAD with other encryption algorithms: write two proposals")
@@ -112,7 +118,7 @@ _ADVICE = {
 
 def default_proposals(protocol: Protocol) -> tuple[Proposal, ...]:
     """What `default` stands for."""
-    return tuple(parse_proposal(text, protocol) for text in _DEFAULTS[protocol])
+    return tuple(parse_proposal(text, protocol) for text in DEFAULT_KEYWORDS[protocol])
 
 
 def proposal_text(proposal: Proposal) -> str:
@@ -122,7 +128,7 @@ def proposal_text(proposal: Proposal) -> str:
 
 
 def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Selected | Mismatch:
-    """The first of our proposals that one of theirs can meet, with one transform a type, the one we prefer (I43, I51)."""
+    """The first of our proposals that one of theirs can meet, with one transform a type: the one we prefer."""
     for our in ours:
         for their in theirs:
             chosen = _choose(our, their)
@@ -132,13 +138,16 @@ def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Selected | M
 
 
 def _choose(our: Proposal, their: Proposal) -> tuple[Transform, ...] | None:
-    if our.protocol is not their.protocol or any(t.type not in TransformType.__members__.values() for t in their.transforms):
+    if our.protocol != their.protocol or not {t.type for t in their.transforms} <= _TYPES:
         return None
     chosen: list[Transform] = []
     for kind in TransformType:
         a, b = our.of_type(kind), _usable(their, kind)
         if kind is TransformType.INTEG and not a and b == (_NO_INTEG,):
             chosen.append(_NO_INTEG)  # RFC 7296 3.3.3: NONE may be spelled out with AEAD, and is answered as offered.
+            continue
+        if kind is TransformType.KE and not a and _NONE_KE in b and our.protocol is not Protocol.IKE:
+            chosen.append(_NONE_KE)
             continue
         common = next((t for t in a if t in b), None)
         if common is not None:
@@ -214,7 +223,7 @@ def _suggestion(protocol: Protocol, theirs: Sequence[Proposal]) -> str:
 
 
 def is_answer_to(answer: Proposal, offered: Sequence[Proposal]) -> bool:
-    """Whether an answer is one of our offers, with exactly one transform of each offered type, unmodified (I43, I44)."""
+    """Whether an answer is one of our offers, with exactly one transform of each offered type, unmodified."""
     for offer in offered:
         if offer.protocol is answer.protocol and offer.number in (answer.number, 0) and _answers(answer, offer):
             return True

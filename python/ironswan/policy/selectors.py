@@ -18,7 +18,10 @@ Address = IPv4Address | IPv6Address
 ANY_PROTOCOL = 0
 OPAQUE_PORTS = (65535, 0)
 _ALL_PORTS = (0, 65535)
-_PROTOCOLS = {"any": 0, "icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "ospf": 89, "sctp": 132}  # fmt: skip  # noqa: E501
+_PROTOCOLS = {
+    "any": 0, "icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "ospf": 89,
+    "sctp": 132,
+}  # fmt: skip
 _PROTOCOL_NAMES = {number: name for name, number in reversed(_PROTOCOLS.items()) if number}
 
 
@@ -56,7 +59,7 @@ class TrafficSelector:
 
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The fewest prefixes that make up the address range."""
-        return tuple(summarize_address_range(self.start, self.end))  # type: ignore[type-var]
+        return tuple(summarize_address_range(self.start, self.end))
 
     def __str__(self) -> str:
         """As swanctl writes it: `10.1.0.0/16[tcp/80]`."""

@@ -97,8 +97,8 @@ class Esn(IntEnum):
 class Transform:
     """One transform: its type, its number within the type, and the Key Length attribute in bits, if any.
 
-    `type` and `id` stay plain integers so that what a peer invents can be represented and refused. `attributes_known` is
-    False when the peer attached an attribute we do not understand, which rules out this transform only (RFC 7296 3.3.6).
+    `type` and `id` stay plain integers so that what a peer invents can be represented and refused. `attributes_known`
+    is False when the peer attached an attribute we do not understand: that rules out this transform only (3.3.6).
     """
 
     type: int

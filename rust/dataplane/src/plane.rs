@@ -14,6 +14,7 @@ use ironswan_esp::{InboundSa, OutboundSa, Suite};
 use crate::counters::{Counter, Counters};
 use crate::endpoint::{Control, Endpoint, RawAddress};
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Sad};
 use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
@@ -23,6 +24,7 @@ use crate::spd::{Policy, Spd};
 use crate::sys::EventFd;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::udp::{UdpOptions, UdpSocket};
+use crate::vnet;
 use crate::worker;
 
 /// How a data plane is made.
@@ -233,11 +235,23 @@ impl DataPlane {
         if added { Ok(()) } else { Err(Error::PolicyExists(id)) }
     }
 
-    /// Switches a policy to another SA, or to none; what it held is sent.
+    /// Switches a policy to another SA, or to none. What it held is sent, and what others held that it covers now: a
+    /// trap held the frames for which the SA of a policy above it was made.
     pub fn bind_policy(&self, id: u64, handle: Option<u64>) -> Result<(), Error> {
         let policy = self.shared.spd.get(id).ok_or(Error::UnknownPolicy(id))?;
         let entry = handle.map(|handle| self.entry(handle)).transpose()?;
-        let (frames, expired) = policy.bind(entry, Instant::now());
+        let bound = entry.is_some();
+        let (mut frames, expired) = policy.bind(entry, Instant::now());
+        if bound {
+            let snapshot = self.shared.spd.snapshot();
+            let covered = |frame: &[u8]| {
+                let flow = frame.get(vnet::LEN..).and_then(Flow::read);
+                flow.and_then(|flow| snapshot.find(&flow)).is_some_and(|found| found.id == id)
+            };
+            for other in snapshot.policies().iter().filter(|other| other.id != id) {
+                frames.extend(other.yield_held(covered));
+            }
+        }
         self.shared.counters[0].add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
             let station = &self.shared.stations[0];
@@ -249,7 +263,9 @@ impl DataPlane {
 
     /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
-        self.shared.spd.remove(id);
+        if let Some(policy) = self.shared.spd.remove(id) {
+            policy.retire();
+        }
     }
 
     /// All counters, summed over the workers.

@@ -97,6 +97,21 @@ impl Policy {
         }
     }
 
+    /// Gives away the held frames that `moved` says belong to another policy now.
+    pub fn yield_held(&self, moved: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let (given, kept): (Vec<_>, Vec<_>) = hold.frames.drain(..).partition(|(_, frame)| moved(frame));
+        hold.octets = kept.iter().map(|(_, frame)| frame.len()).sum();
+        hold.frames = kept.into();
+        given.into_iter().map(|(_, frame)| frame).collect()
+    }
+
+    /// Forgets SA and held frames: a worker's flow cache may remember the policy longer than the SPD.
+    pub fn retire(&self) {
+        self.bound.store(None);
+        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Hold::default();
+    }
+
     /// Keeps `frame` until an SA is bound, within bounds. The lock makes sure that `bind` sees it or we see the SA.
     pub fn hold(&self, frame: &[u8], now: Instant) -> Held {
         let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
@@ -273,6 +288,18 @@ mod tests {
         assert_eq!(policy.hold(b"third", now), Held::Bound);
         policy.unbind(&entry);
         assert_eq!(policy.hold(b"fourth", now), Held::Kept { acquire: true });
+    }
+
+    #[test]
+    fn frames_held_by_a_trap_are_given_to_the_policy_that_covers_them_now() {
+        let trap = policy(1, ["10.0.0.0", "10.255.255.255"], 9);
+        let now = Instant::now();
+        for frame in [b"stays", b"moves", b"stays"] {
+            trap.hold(frame, now);
+        }
+        assert_eq!(trap.yield_held(|frame| frame == b"moves"), [b"moves"]);
+        assert_eq!(trap.yield_held(|_| true), [b"stays", b"stays"]);
+        assert!(trap.yield_held(|_| true).is_empty());
     }
 
     #[test]

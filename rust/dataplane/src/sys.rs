@@ -82,11 +82,12 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
     }
 
-    /// Sleeps until something is ready and gives the tokens to `ready`.
-    pub fn wait(&self, mut ready: impl FnMut(u64)) -> io::Result<()> {
+    /// Gives the tokens of what is ready to `ready`; with `sleep`, waits until something is.
+    pub fn wait(&self, sleep: bool, mut ready: impl FnMut(u64)) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
         // SAFETY: room for 8 events.
-        let result = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, -1) });
+        let result =
+            check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, if sleep { -1 } else { 0 }) });
         match result {
             Ok(count) => events[..count.cast_unsigned() as usize].iter().for_each(|event| ready(event.u64)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

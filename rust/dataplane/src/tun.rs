@@ -154,7 +154,8 @@ fn configure(request: &mut Request, mtu: u32) -> io::Result<u32> {
     request.call(socket, libc::SIOCSIFMTU)?;
     // ifr_qlen is an int at the same place of the union.
     request.0.ifr_ifru.ifru_mtu = QUEUE_LEN;
-    request.call(socket, libc::SIOCSIFTXQLEN)?;
+    // Inside a user namespace the queue length is not ours to set: shorter, not wrong.
+    let _ = request.call(socket, libc::SIOCSIFTXQLEN);
     request.call(socket, libc::SIOCGIFFLAGS)?;
     // SAFETY: SIOCGIFFLAGS has filled the flags.
     let flags = unsafe { request.0.ifr_ifru.ifru_flags };

@@ -166,6 +166,9 @@ impl Receiver {
             self.controls[index] = Control::receiving();
             vectors[index].iov_base = self.octets[index * MESSAGE_LEN..].as_mut_ptr().cast();
             message.msg_hdr = header(&self.names[index], &self.controls[index], &mut vectors[index..=index]);
+            // The kernel writes here, so these pointers must come from what may be written.
+            message.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
+            message.msg_hdr.msg_control = (&raw mut self.controls[index]).cast();
         }
         // SAFETY: each header points to a name, a control buffer and 64 KiB of octets of its own, all owned by self.
         let count = unsafe {
@@ -179,8 +182,9 @@ impl Receiver {
         };
         match check(count) {
             Ok(count) => Ok(count.cast_unsigned() as usize),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
-            Err(error) => Err(error),
+            // Anything but a descriptor that is none says something of one datagram or one moment.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ENOTSOCK)) => Err(error),
+            Err(_) => Ok(0),
         }
     }
 

@@ -64,33 +64,30 @@ impl<'a> Worker<'a> {
         let outlet = Outlet { shared, counters: self.counters, sockets: [esp(false), esp(true)] };
         let queue = &shared.tun.queues[self.station.index];
         loop {
+            // Asked every time round: while one side keeps us busy the other must not go unseen.
             self.wait()?;
-            while self.ready.tun || self.ready.sockets != 0 {
-                if shared.stopped.load(Acquire) {
-                    return Ok(());
-                }
-                if self.ready.tun {
-                    self.ready.tun = self.egress.run(queue, &outlet)?;
-                }
-                for (number, socket) in self.station.sockets.iter().enumerate() {
-                    if self.ready.sockets & 1 << number != 0 && !self.ingress.run(socket, queue, &outlet)? {
-                        self.ready.sockets &= !(1 << number);
-                    }
-                }
-            }
             if shared.stopped.load(Acquire) {
                 return Ok(());
             }
-            let held = self.station.take_released();
-            if !held.is_empty() {
-                self.egress.release(held, &outlet);
+            let released = self.station.take_released();
+            if !released.is_empty() {
+                self.egress.release(released, &outlet);
+            }
+            if self.ready.tun {
+                self.ready.tun = self.egress.run(queue, &outlet)?;
+            }
+            for (number, socket) in self.station.sockets.iter().enumerate() {
+                if self.ready.sockets & 1 << number != 0 && !self.ingress.run(socket, queue, &outlet)? {
+                    self.ready.sockets &= !(1 << number);
+                }
             }
         }
     }
 
     fn wait(&mut self) -> io::Result<()> {
         let Self { epoll, ready, station, .. } = self;
-        epoll.wait(|token| match token {
+        let busy = ready.tun || ready.sockets != 0;
+        epoll.wait(!busy, |token| match token {
             TUN => ready.tun = true,
             WAKE => station.wake.clear(),
             socket => ready.sockets |= 1 << (socket - FIRST_SOCKET),

@@ -126,12 +126,15 @@ def play(
     left: Configuration | None = None,
     right: Configuration | None = None,
     stale: tuple[Prefix, ...] = (),
+    *,
+    cut: bool = False,
 ) -> None:
     """Run a scenario between two started gateways and end both."""
 
     async def run() -> None:
         sides = (Side("left", left or configuration("left"), stale), Side("right", right or configuration("right")))
         sides[0].plane.peer, sides[1].plane.peer = sides[1].plane, sides[0].plane
+        sides[0].plane.cut = cut
         for side in sides:
             await side.gateway.start()
         try:

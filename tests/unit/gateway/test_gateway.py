@@ -159,6 +159,19 @@ def test_child_with_start_action_start_comes_up_and_is_refused_until_then() -> N
     play(scenario, left=configuration("left", children=(child("left", start_action=StartAction.START),)))
 
 
+def test_child_both_sides_start_is_there_once_when_the_first_attempt_was_lost() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.until(lambda: left.plane.sent)
+        left.plane.cut = False
+        await right.do("up", name="lan")
+        assert len(left.spis) == 1
+        assert [sa["state"] for sa in (await left.do("status"))["ike_sas"]] == ["established"]
+        assert left.gateway.upkeep.trying() == frozenset()
+
+    started = configuration("left", children=(child("left", start_action=StartAction.START),))
+    play(scenario, left=started, cut=True)
+
+
 def test_child_closed_by_the_peer_comes_back_with_close_action_start() -> None:
     async def scenario(left: Side, right: Side) -> None:
         await left.do("up", name="lan")

@@ -1,0 +1,49 @@
+//! No packet costs an allocation.
+#![allow(clippy::unwrap_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ironswan_esp::{Drop, InboundSa, OutboundSa, Suite};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn sealing_and_opening_allocate_nothing() {
+    for suite in Suite::ALL {
+        let keymat = vec![3; suite.keymat_len()];
+        let outbound = OutboundSa::new(1, suite, &keymat, true, 0).unwrap();
+        let inbound = InboundSa::new(1, suite, &keymat, true, 1024, 0).unwrap();
+        let mut packets = vec![vec![0_u8; outbound.packet_len(1400)]; 64];
+        let mut slices: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut results = vec![Err(Drop::Malformed); 64];
+        let before = ALLOCATIONS.with(Cell::get);
+        for _ in 0..10 {
+            for (number, packet) in outbound.claim(64).unwrap().zip(&mut slices) {
+                outbound.seal_in_place(number, packet, 1400, 4);
+            }
+            inbound.open_batch(&mut slices, &mut results);
+            assert!(results.iter().all(Result::is_ok));
+        }
+        assert_eq!(ALLOCATIONS.with(Cell::get), before);
+    }
+}

@@ -1,0 +1,152 @@
+//! SAs as a data plane uses them: pairs, batches, threads, ends of sequence numbers.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use ironswan_esp::{Drop, InboundSa, OutboundSa, SequenceExhausted, Suite};
+
+fn pair(suite: Suite, esn: bool, last: u64) -> (OutboundSa, InboundSa) {
+    let keymat: Vec<u8> = (0..suite.keymat_len() as u8).collect();
+    let outbound = OutboundSa::new(0x1234, suite, &keymat, esn, last).unwrap();
+    let inbound = InboundSa::new(0x1234, suite, &keymat, esn, 64, last).unwrap();
+    (outbound, inbound)
+}
+
+fn sealed(sa: &OutboundSa, payload: &[u8], next_header: u8) -> Vec<u8> {
+    let mut packet = vec![0; sa.packet_len(payload.len())];
+    packet[sa.header_len()..][..payload.len()].copy_from_slice(payload);
+    sa.seal_in_place(sa.claim(1).unwrap().start, &mut packet, payload.len(), next_header);
+    packet
+}
+
+#[test]
+fn every_length_comes_back_as_it_was() {
+    for suite in Suite::ALL {
+        for esn in [false, true] {
+            let (outbound, inbound) = pair(suite, esn, 0);
+            for len in 0..300 {
+                let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
+                let mut packet = sealed(&outbound, &payload, 4);
+                assert_eq!((packet.len() - 32) % 4, 0, "RFC 4303 2.4");
+                let opened = inbound.open_in_place(&mut packet).unwrap();
+                assert_eq!(&packet[opened.range], payload);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_packet_has_sequence_number_one() {
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let opened = inbound.open_in_place(&mut sealed(&outbound, b"x", 4)).unwrap();
+    assert_eq!(opened.sequence_number, 1);
+}
+
+#[test]
+fn sequence_numbers_end_before_they_wrap() {
+    let (outbound, _) = pair(Suite::Aes128Gcm16, false, u64::from(u32::MAX) - 2);
+    assert_eq!(outbound.claim(3), Err(SequenceExhausted));
+    assert_eq!(outbound.claim(2), Ok(u64::from(u32::MAX) - 1..u64::from(u32::MAX) + 1));
+    assert_eq!(outbound.claim(1), Err(SequenceExhausted));
+    let (outbound, _) = pair(Suite::Aes128Gcm16, true, u64::MAX - 2);
+    assert_eq!(outbound.claim(1), Ok(u64::MAX - 1..u64::MAX));
+    assert_eq!(outbound.claim(1), Err(SequenceExhausted));
+}
+
+#[test]
+fn esn_carries_on_across_two_to_the_32() {
+    let (outbound, inbound) = pair(Suite::ChaCha20Poly1305, true, u64::from(u32::MAX) - 3);
+    for _ in 0..10 {
+        inbound.open_in_place(&mut sealed(&outbound, b"payload", 4)).unwrap();
+    }
+    assert_eq!(inbound.window().highest(), u64::from(u32::MAX) + 7);
+}
+
+#[test]
+fn threads_never_share_a_sequence_number() {
+    let (outbound, _) = pair(Suite::Aes128Gcm16, false, 0);
+    let mut claimed: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|n| {
+                let outbound = &outbound;
+                scope
+                    .spawn(move || (0..2000).flat_map(|i| outbound.claim(1 + (i + n) % 7).unwrap()).collect::<Vec<_>>())
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = claimed.len();
+    claimed.sort_unstable();
+    claimed.dedup();
+    assert_eq!(claimed.len(), count);
+    assert_eq!(claimed.last(), Some(&(count as u64)));
+}
+
+#[test]
+fn of_duplicates_in_several_threads_exactly_one_is_opened() {
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    for _ in 0..200 {
+        let packet = sealed(&outbound, b"only once", 4);
+        let opened = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    opened.fetch_add(usize::from(inbound.open_in_place(&mut packet.clone()).is_ok()), Relaxed)
+                });
+            }
+        });
+        assert_eq!(opened.into_inner(), 1);
+    }
+}
+
+#[test]
+fn a_batch_gives_what_its_packets_give_one_by_one() {
+    let (outbound, inbound) = pair(Suite::Aes256Gcm16, false, 0);
+    let mut packets: Vec<Vec<u8>> = (0..6).map(|i| sealed(&outbound, &[i; 40], 4)).collect();
+    packets[1] = packets[0].clone();
+    packets[3][20] ^= 1;
+    packets[4].truncate(12);
+    let mut slices: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut results = vec![Err(Drop::Malformed); 6];
+    inbound.open_batch(&mut slices, &mut results);
+    let reasons: Vec<_> = results.iter().map(|result| result.as_ref().err().copied()).collect();
+    let expected = [None, Some(Drop::Replayed), None, Some(Drop::IcvMismatch), Some(Drop::Malformed), None];
+    assert_eq!(reasons, expected);
+    let opened = results[5].clone().unwrap();
+    assert_eq!(packets[5][opened.range], [5; 40]);
+}
+
+#[test]
+fn a_dummy_packet_is_authentic_and_dropped() {
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    assert_eq!(inbound.open_in_place(&mut sealed(&outbound, b"nothing", 59)), Err(Drop::Dummy));
+    assert_eq!(inbound.window().highest(), 1);
+}
+
+#[test]
+fn padding_that_lies_is_refused() {
+    let keymat = [7; 20];
+    let inbound = InboundSa::new(1, Suite::Aes128Gcm16, &keymat, false, 64, 0).unwrap();
+    let key =
+        ring::aead::LessSafeKey::new(ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, &keymat[..16]).unwrap());
+    for (sequence_number, trailer) in (1_u64..).zip([[1, 2, 4, 4], [1, 1, 2, 4], [0, 0, 200, 4]]) {
+        let mut packet = vec![0, 0, 0, 1, 0, 0, 0, sequence_number as u8];
+        packet.extend(sequence_number.to_be_bytes());
+        let mut body = trailer.to_vec();
+        let mut nonce = [7; 12];
+        nonce[4..].copy_from_slice(&sequence_number.to_be_bytes());
+        let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(nonce, ring::aead::Aad::from(&packet[..8]), &mut body).unwrap();
+        packet.extend(body);
+        assert_eq!(inbound.open_in_place(&mut packet), Err(Drop::BadPadding), "{trailer:?}");
+    }
+}
+
+#[test]
+fn key_material_of_the_wrong_length_is_refused_in_words_without_the_key() {
+    let error = OutboundSa::new(1, Suite::Aes256Gcm16, &[0xab; 20], false, 0).unwrap_err().to_string();
+    assert_eq!(error, "aes256gcm16 takes 36 octets of key material (32 of key, 4 of salt), not 20");
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    assert_eq!(format!("{outbound:?}"), "OutboundSa { spi: 4660, suite: Aes128Gcm16, .. }");
+    assert_eq!(format!("{inbound:?}"), "InboundSa { spi: 4660, suite: Aes128Gcm16, .. }");
+}

@@ -1,0 +1,28 @@
+//! Any octets at all, and any octets made authentic, given to inbound SAs: no panic, and nothing outside the packet.
+//!
+//! The first octet chooses the suite and whether the rest is the packet as it is or a payload to be sealed first, so that the
+//! code behind the ICV is reached too.
+#![no_main]
+
+use ironswan_esp::{InboundSa, OutboundSa, Suite};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, rest)) = input.split_first() else { return };
+    let suite = Suite::ALL[usize::from(choice & 3) % Suite::ALL.len()];
+    let esn = choice & 4 != 0;
+    let keymat = vec![0x5a; suite.keymat_len()];
+    let Ok(inbound) = InboundSa::new(1, suite, &keymat, esn, 64, 0) else { return };
+    let mut packet = rest.to_vec();
+    if choice & 8 != 0 {
+        let Ok(outbound) = OutboundSa::new(1, suite, &keymat, esn, 0) else { return };
+        let Ok(numbers) = outbound.claim(1) else { return };
+        let next_header = rest.first().copied().unwrap_or(4);
+        packet = vec![0; outbound.packet_len(rest.len())];
+        packet[outbound.header_len()..][..rest.len()].copy_from_slice(rest);
+        outbound.seal_in_place(numbers.start, &mut packet, rest.len(), next_header);
+    }
+    if let Ok(opened) = inbound.open_in_place(&mut packet) {
+        assert!(opened.range.end <= packet.len() && choice & 8 != 0, "only what was sealed opens");
+    }
+});

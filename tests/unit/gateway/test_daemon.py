@@ -1,0 +1,47 @@
+"""What keeps a gateway from starting is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ironswan.gateway import daemon
+from ironswan.gateway.daemon import obstacle
+from ironswan.policy.connection import Settings
+
+
+def failure(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+@pytest.fixture(autouse=True)
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "tun"
+    path.touch()
+    monkeypatch.setattr(daemon, "TUN", path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (failure(errno.EPERM), "root"),
+        (failure(errno.EBUSY), "another gateway runs in this network namespace"),
+        (failure(errno.EADDRINUSE), "UDP port 500 or 4500 is in use"),
+        (OSError("UDP port 4500: Address already in use (os error 98)"), "UDP port 500 or 4500 is in use"),
+        (OSError("Device or resource busy (os error 16)"), "the interface ipsec0 is in use"),
+        (failure(errno.ENOMEM), "Cannot allocate memory"),
+    ],
+)
+def test_obstacle_is_named(error: OSError, words: str) -> None:
+    text = obstacle(error, Settings(), "ipsec0")
+    assert words in text
+    assert "\n" not in text
+
+
+def test_missing_device_comes_before_anything_else(device: Path) -> None:
+    device.unlink()
+    assert "--device" in obstacle(failure(errno.EPERM), Settings(), "ipsec0")
