@@ -2,7 +2,9 @@
 
 from typing import ClassVar, final
 
-__all__ = ["Acquire", "DataPlane", "IkeDatagram", "SaNotice", "udp_receive", "udp_send"]
+__all__ = ["Acquire", "DataPlane", "IkeDatagram", "SaNotice", "__version__", "udp_receive", "udp_send"]
+
+__version__: str
 
 _Selector = tuple[int, str, str, int, int]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ironswan.config import schema
 from ironswan.config.schema import Key, Unsupported
-from ironswan.config.sense import check_configuration
+from ironswan.config.sense import check_connections, check_secrets
 from ironswan.config.tree import Place, Problems, Section, Value
 from ironswan.policy.connection import (
     ChildPolicy,
@@ -27,7 +27,8 @@ from ironswan.policy.selectors import SelectorTemplate
 from ironswan.policy.transforms import Protocol
 
 _TOP = ("connections", "secrets", "settings", "charon")
-_TOP_UNSUPPORTED = ("pools", "authorities")
+_TOP_LATER = ("pools", "authorities")
+_LATER = "not supported yet by this version"
 
 
 def build(tree: Section, problems: Problems) -> Configuration:
@@ -35,10 +36,10 @@ def build(tree: Section, problems: Problems) -> Configuration:
     for key, value in tree.values.items():
         problems.add(value.place, key, "a value outside of any section", allowed=", ".join(_TOP[:3]))
     for name, section in tree.sections.items():
-        if name in _TOP_UNSUPPORTED:
+        if name in _TOP_LATER:
             if section.values or section.sections:
-                problems.add(section.place, name, "not supported yet by this version")
-        elif name not in _TOP:
+                problems.add(section.place, name, _LATER)
+        elif name not in _TOP and not section.is_base:
             problems.add(section.place, name, "unknown section" + _closest(name, _TOP), allowed=", ".join(_TOP[:3]))
     connections = tree.sections.get("connections")
     built = [_connection(n, s, problems) for n, s in connections.sections.items()] if connections else []
@@ -47,7 +48,7 @@ def build(tree: Section, problems: Problems) -> Configuration:
     secrets = _secrets(tree.sections.get("secrets"), problems)
     configuration = Configuration(tuple(built), secrets, _settings(tree, problems))
     if connections:
-        check_configuration(configuration, connections, problems)
+        check_connections(configuration, connections, problems)
     return configuration
 
 
@@ -59,28 +60,34 @@ def _read(
     later = {key.name: key for key in unsupported}
     fields: dict[str, Any] = {}
     for name, value in section.values.items():
+        where, shown = f"{path}.{name}", _shown(path, name, value)
         if name in later:
             if value.text.lower() not in later[name].harmless:
-                problems.add(value.place, f"{path}.{name}", "not supported yet by this version", value=value.text)
+                allowed = ", ".join(later[name].harmless)
+                problems.add(value.place, where, _LATER, value=shown, allowed=allowed)
         elif name not in known:
-            message = "unknown key" + _closest(name, [*known, *later])
-            problems.add(value.place, f"{path}.{name}", message, value=value.text)
+            problems.add(value.place, where, "unknown key" + _closest(name, [*known, *later]), value=shown)
         else:
-            _read_one(known[name], value, problems, path, fields)
+            _read_one(known[name], value, problems, where, fields, shown)
     return fields
 
 
-def _read_one(key: Key, value: Value, problems: Problems, path: str, fields: dict[str, Any]) -> None:
-    secret = key.kind is schema.v.SECRET
+def _read_one(key: Key, value: Value, problems: Problems, where: str, fields: dict[str, Any], shown: str) -> None:
+    if value.text.lower().partition("-")[0] in key.later:
+        problems.add(value.place, where, _LATER, value=shown, allowed=key.kind.allowed)
+        return
     try:
         content = key.kind.read(value.text)
     except ValueError as error:
-        shown = "***" if secret else value.text
-        message = str(error) or "not a valid value"
-        problems.add(value.place, f"{path}.{key.name}", message, value=shown, allowed=key.kind.allowed)
+        problems.add(value.place, where, str(error) or "not a valid value", value=shown, allowed=key.kind.allowed)
         return
     if key.field is not None:
         fields[key.field] = content
+
+
+def _shown(path: str, name: str, value: Value) -> str:
+    """A value as an error may show it: what may be a secret under a misspelt name is not."""
+    return "***" if path.startswith("secrets") and not name.startswith("id") else value.text
 
 
 def _closest(word: str, known: Sequence[str]) -> str:
@@ -102,7 +109,8 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
     path = f"connections.{name}"
     _good_name(name, section.place, problems)
     if (version := section.values.get("version")) and version.text == "1":
-        problems.add(version.place, f"{path}.version", "IKEv1 is not supported: write version = 2", value="1")
+        message = "IKEv1 is not supported: write version = 2"
+        problems.add(version.place, f"{path}.version", message, value="1", allowed="0, 2")
         section.values.pop("version")
     fields = _read(section, schema.CONNECTION, problems, path, schema.CONNECTION_UNSUPPORTED)
     auths: dict[str, dict[str, Any]] = {"local": {}, "remote": {}}
@@ -114,7 +122,8 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
             children = [_child(f"{path}.children.{n}", n, s, problems) for n, s in inner.sections.items()]
         elif side is not None:
             if auths[side]:
-                problems.add(inner.place, f"{path}.{key}", f"a second {side} section: several rounds are not supported yet")
+                message = f"a second {side} section: several rounds are not supported yet"
+                problems.add(inner.place, f"{path}.{key}", message)
             auths[side] = {"auth": "psk"} | _auth(f"{path}.{key}", inner, problems)
         else:
             message = "unknown section" + _closest(key, ("local", "remote", "children"))
@@ -129,12 +138,9 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
 
 
 def _auth(path: str, section: Section, problems: Problems) -> dict[str, Any]:
-    auth = section.values.get("auth")
-    if auth is not None and auth.text.lower() != "psk" and auth.text.lower().split("-")[0] in ("pubkey", "eap", "xauth"):
-        problems.add(auth.place, f"{path}.auth", "not supported yet by this version", value=auth.text, allowed="psk")
-        section.values.pop("auth")
     for name, inner in section.sections.items():
-        problems.add(inner.place, f"{path}.{name}", "not supported yet by this version")
+        known = name.startswith(("cert", "cacert"))
+        problems.add(inner.place, f"{path}.{name}", _LATER if known else "unknown section", allowed="values only")
     return _read(section, schema.AUTH, problems, path, schema.AUTH_UNSUPPORTED)
 
 
@@ -161,7 +167,7 @@ def _lifetimes(fields: dict[str, Any]) -> None:
         fields["rekey_time"] = fields["life_time"] / 1.1
     rekey = fields.setdefault("rekey_time", 3600.0)
     fields.setdefault("life_time", rekey * 1.1)
-    fields.setdefault("rand_time", max(0.0, fields["life_time"] - rekey))
+    fields.setdefault("rand_time", max(0.0, min(fields["life_time"] - rekey, rekey / 2)))
     for unit in ("bytes", "packets"):
         soft, hard = f"rekey_{unit}", f"life_{unit}"
         if hard in fields and soft not in fields:
@@ -176,14 +182,20 @@ def _secrets(section: Section | None, problems: Problems) -> tuple[SharedSecret,
     for key, value in section.values.items():
         problems.add(value.place, f"secrets.{key}", "a section was expected here: write `ike-name { … }`")
     found = [_secret(name, inner, problems) for name, inner in section.sections.items()]
-    return tuple(secret for secret in found if secret is not None)
+    secrets = tuple(secret for secret in found if secret is not None)
+    check_secrets(secrets, section, problems)
+    return secrets
 
 
 def _secret(name: str, section: Section, problems: Problems) -> SharedSecret | None:
     path = f"secrets.{name}"
     if not name.startswith("ike"):
-        problems.add(section.place, path, "this kind of secret is not supported yet by this version", allowed="ike<suffix>")
+        kinds = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
+        message = f"secrets of this kind are {_LATER}" if name.startswith(kinds) else "unknown kind of secret"
+        problems.add(section.place, path, message, allowed="ike<suffix>")
         return None
+    for key, inner in section.sections.items():
+        problems.add(inner.place, f"{path}.{key}", "unknown section: a secret has values only")
     ids = [key for key in section.values if key.startswith("id")]
     keys = [schema.SECRET[0]]
     keys += [Key(key, schema.SECRET[1].kind, "", "", field=key) for key in ids]
@@ -200,7 +212,9 @@ def _settings(tree: Section, problems: Problems) -> Settings:
     fields: dict[str, Any] = {}
     for name in ("settings", "charon"):
         if (section := tree.sections.get(name)) is not None:
-            fields |= _read(section, schema.SETTINGS, problems, name)
+            fields |= _read(section, schema.SETTINGS, problems, name, schema.SETTINGS_UNSUPPORTED)
             for key, inner in section.sections.items():
                 problems.add(inner.place, f"{name}.{key}", "unknown section: settings are values only")
+            if "port" in fields and fields["port"] == fields.get("port_nat_t", 4500):
+                problems.add(section.place, f"{name}.port", "must differ from port_nat_t")
     return Settings(**fields)

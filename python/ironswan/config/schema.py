@@ -1,4 +1,4 @@
-"""The one table of keys: names as in swanctl.conf, what each takes, what it does. Errors and the documentation come from it."""
+"""The one table of keys, named as in swanctl.conf: what each takes and does. Errors and documentation come from it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from ironswan.config import values as v
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: its kind, its default as text, what it does. `field` is the attribute it fills; None: accepted, without effect."""
+    """A key: its kind, its default as text, what it does.
+
+    `field` is the attribute it fills; None: accepted, without effect. `later`: values swanctl takes and this
+    version does not; a value with something appended by a dash counts too (`eap-tls`).
+    """
 
     name: str
     kind: v.AnyKind
     default: str
     meaning: str
     field: str | None = None
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,14 @@ class Unsupported:
     harmless: tuple[str, ...] = ()
 
 
+def _unsupported(text: str) -> tuple[Unsupported, ...]:
+    """From lines of `name` or `name=value|value`."""
+    entries = (word.partition("=") for word in text.split())
+    return tuple(Unsupported(name, tuple(filter(None, values.split("|")))) for name, _, values in entries)
+
+
 CONNECTION = (
-    Key("version", v.one_of("0", "2"), "2", "IKE version; there is only IKEv2 here"),
+    Key("version", v.one_of("0", "2"), "2", "IKE version: 0 and 2 both mean IKEv2, there is no IKEv1 here"),
     Key("local_addrs", v.HOSTS, "%any", "our addresses for this peer", "local_addrs"),
     Key("remote_addrs", v.HOSTS, "%any", "the peer's addresses; the first that is no range is called", "remote_addrs"),
     Key("local_port", v.PORT, "500", "our port for the first message", "local_port"),
@@ -38,7 +49,7 @@ CONNECTION = (
     Key("dpd_delay", v.TIME, "0s", "ask a silent peer whether it lives after this time; 0 never", "dpd_delay"),
     Key("dpd_timeout", v.TIME, "0s", "accepted without effect: IKEv2 uses the retransmission timeout"),
     Key("fragmentation", v.one_of("yes", "accept", "no", "force"), "yes", "IKE fragmentation", "fragmentation"),
-    Key("childless", v.one_of("allow", "never"), "allow", "accepted without effect"),
+    Key("childless", v.one_of("allow", "never"), "allow", "accepted without effect", later=("prefer", "force")),
     Key("send_certreq", v.BOOLEAN, "yes", "accepted without effect: there are no certificates yet"),
     Key("send_cert", v.one_of("always", "never", "ifasked"), "ifasked", "accepted without effect"),
     Key("keyingtries", v.COUNT, "1", "how often to try to set up the IKE SA; 0 for ever", "keyingtries"),
@@ -47,30 +58,25 @@ CONNECTION = (
     Key("over_time", v.TIME, "10% of rekey_time", "how much later it is closed if that failed", "over_time"),
     Key("rand_time", v.TIME, "over_time", "up to this much is taken off rekey_time at random", "rand_time"),
 )
-CONNECTION_UNSUPPORTED = (
-    Unsupported("aggressive", ("no",)), Unsupported("pull"), Unsupported("dscp", ("000000",)), Unsupported("vips"),
-    Unsupported("ocsp", ("reply", "never")), Unsupported("ppk_id"), Unsupported("ppk_required", ("no",)),
-    Unsupported("reauth_time", ("0", "0s")), Unsupported("pools"), Unsupported("if_id_in", ("0",)),
-    Unsupported("if_id_out", ("0",)), Unsupported("mediation", ("no",)), Unsupported("mediated_by"),
-    Unsupported("mediation_peer"),
-)  # fmt: skip
+CONNECTION_UNSUPPORTED = _unsupported("""
+    aggressive=no|false|0 pull=yes|no dscp=000000|0 vips ocsp=reply|never ppk_id ppk_required=no|false|0
+    reauth_time=0|0s|0m|0h pools if_id_in=0 if_id_out=0 mediation=no|false|0 mediated_by mediation_peer
+""")
+_LATER_AUTH = ("pubkey", "rsa", "ecdsa", "eap", "xauth", "ike")
 AUTH = (
-    Key("auth", v.one_of("psk"), "psk", "how this side proves who it is", "auth"),
+    Key("auth", v.one_of("psk"), "psk", "how this side proves who it is", "auth", _LATER_AUTH),
     Key("id", v.IDENTITY, "own address; anyone", "who this side is; `*` may stand in a peer's", "id"),
     Key("round", v.integer(0, 0), "0", "accepted without effect: there is one round"),
 )
-AUTH_UNSUPPORTED = tuple(
-    Unsupported(name)
-    for name in (
-        "certs", "cert", "pubkeys", "eap_id", "aaa_id", "xauth_id", "cacerts", "cacert", "ca_id", "groups", "cert_policy",
-        "revocation",
-    )  # fmt: skip
-)
+AUTH_UNSUPPORTED = _unsupported("""
+    certs cert pubkeys eap_id aaa_id xauth_id cacerts cacert ca_id groups cert_policy revocation=relaxed
+""")
+_LATER_MODES = ("transport", "transport_proxy", "iptfs", "beet", "pass", "drop")
 CHILD = (
     Key("local_ts", v.SELECTORS, "dynamic", "traffic on our side", "local_ts"),
     Key("remote_ts", v.SELECTORS, "dynamic", "traffic on the peer's side", "remote_ts"),
     Key("esp_proposals", v.ESP_PROPOSALS, "default", "suites for ESP, in order of preference", "esp_proposals"),
-    Key("mode", v.one_of("tunnel"), "tunnel", "IPsec mode", "mode"),
+    Key("mode", v.one_of("tunnel"), "tunnel", "IPsec mode", "mode", _LATER_MODES),
     Key("rekey_time", v.TIME, "1h", "age at which the Child SA is rekeyed; 0 never", "rekey_time"),
     Key("life_time", v.TIME, "110% of rekey_time", "age at which it is closed", "life_time"),
     Key("rand_time", v.TIME, "life_time - rekey_time", "up to this much is taken off rekey_time", "rand_time"),
@@ -81,33 +87,37 @@ CHILD = (
     Key("start_action", v.START_ACTION, "none", "at load: wait for traffic, set up, or both", "start_action"),
     Key("close_action", v.END_ACTION, "none", "after the peer closed it", "close_action"),
     Key("dpd_action", v.END_ACTION, "none", "after the peer was found dead", "dpd_action"),
-    Key("replay_window", v.Kind("32..65536", v._replay_window), "32", "packets of replay window", "replay_window"),
+    Key("replay_window", v.REPLAY_WINDOW, "32", "packets a late one may be behind", "replay_window"),
 )
-CHILD_UNSUPPORTED = (
-    Unsupported("ah_proposals"), Unsupported("sha256_96", ("no",)), Unsupported("updown"), Unsupported("hostaccess", ("no", "yes")),
-    Unsupported("policies", ("yes",)), Unsupported("policies_fwd_out", ("no",)), Unsupported("inactivity", ("0", "0s")),
-    Unsupported("ipcomp", ("no",)), Unsupported("reqid", ("0",)), Unsupported("priority", ("0",)), Unsupported("interface"),
-    Unsupported("hw_offload", ("no", "auto")), Unsupported("mark_in", ("0/0",)), Unsupported("mark_out", ("0/0",)),
-    Unsupported("mark_in_sa", ("no",)), Unsupported("set_mark_in"), Unsupported("set_mark_out"), Unsupported("if_id_in", ("0",)),
-    Unsupported("if_id_out", ("0",)), Unsupported("label"), Unsupported("label_mode", ("system",)),
-    Unsupported("tfc_padding", ("0",)), Unsupported("per_cpu_sas", ("no",)), Unsupported("rand_bytes"),
-    Unsupported("rand_packets"), Unsupported("copy_df", ("yes",)), Unsupported("copy_ecn", ("yes",)),
-    Unsupported("copy_dscp", ("out",)), Unsupported("icmp", ("no",)),
-)  # fmt: skip
+CHILD_UNSUPPORTED = _unsupported("""
+    ah_proposals sha256_96=no|false|0 updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
+    policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 interface hw_offload=no|auto
+    mark_in=0|0/0 mark_out=0|0/0 mark_in_sa=no|false|0 set_mark_in=0|0/0 set_mark_out=0|0/0 if_id_in=0 if_id_out=0
+    label label_mode=system tfc_padding=0 per_cpu_sas=no|false|0 rand_bytes=0 rand_packets=0
+    copy_df=yes|true|1 copy_ecn=yes|true|1 copy_dscp=out icmp=no|false|0
+""")
 SECRET = (
     Key("secret", v.SECRET, "", "the pre-shared key", "secret"),
     Key("id", v.IDENTITY, "anyone", "whose key it is; `id1`, `id-peer`, … for several", "ids"),
 )
 SETTINGS = (
     Key("retransmit_timeout", v.SECONDS, "4.0", "seconds before the first retransmission", "retransmit_timeout"),
-    Key("retransmit_base", v.SECONDS, "1.8", "how much longer each wait is than the one before", "retransmit_base"),
+    Key("retransmit_base", v.FACTOR, "1.8", "how much longer each wait is than the one before", "retransmit_base"),
     Key("retransmit_tries", v.integer(0, 100), "5", "retransmissions before the peer is given up", "retransmit_tries"),
     Key("keep_alive", v.TIME, "20s", "NAT keepalive interval", "keep_alive"),
     Key("half_open_timeout", v.TIME, "30s", "how long a handshake may stay half open", "half_open_timeout"),
-    Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs above which cookies are asked for", "cookie_threshold"),
-    Key("fragment_size", v.integer(576, 65535), "1280", "octets of an IP packet that carries an IKE fragment", "fragment_size"),
+    Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs before cookies are wanted", "cookie_threshold"),
+    Key("fragment_size", v.integer(576, 65535), "1280", "octets of an IP packet with an IKE fragment", "fragment_size"),
+    Key("max_message_size", v.integer(4096, 1 << 20), "65535", "octets of an IKE message", "max_message_size"),
     Key("delete_rekeyed_delay", v.TIME, "5s", "how long a rekeyed inbound SA stays", "delete_rekeyed_delay"),
     Key("port", v.PORT, "500", "our IKE port", "port"),
     Key("port_nat_t", v.PORT, "4500", "our port for IKE and ESP in UDP", "port_nat_t"),
     Key("workers", v.integer(1, 64), "1", "threads that carry packets", "workers"),
 )
+SETTINGS_UNSUPPORTED = _unsupported("""
+    retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32
+    make_before_break=yes|true|1 reuse_ikesa=yes|true|1 ikesa_limit=0 init_limit_half_open=0 init_limit_job_load=0
+    retry_initiate_interval=0 follow_redirects install_routes=yes|true|1 install_virtual_ip=yes|true|1
+    close_ike_on_child_failure=no|false|0 prefer_configured_proposals=yes|true|1 signature_authentication=yes|true|1
+    rsa_pss multiple_authentication spi_min spi_max threads load load_modular
+""")

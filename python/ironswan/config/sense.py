@@ -2,58 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+
 from ironswan.config.tree import Problems, Section
+from ironswan.config.values import address_range
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection, SharedSecret, StartAction
-from ironswan.policy.identity import Identity, matches
+from ironswan.policy.identity import Identity, IdType, matches
+from ironswan.policy.selectors import SelectorTemplate
+
+Note = Callable[[str, str], None]
 
 
-def check_configuration(configuration: Configuration, tree: Section, problems: Problems) -> None:
-    """Notes what does not fit together."""
+def check_connections(configuration: Configuration, tree: Section, problems: Problems) -> None:
+    """Notes what does not fit together in a connection, its children and the secrets."""
+    finder = _SecretFinder(configuration.secrets)
+    refused = any(problem.key.startswith("secrets.") for problem in problems.found)
     for connection in configuration.connections:
         section = tree.sections[connection.name]
         path = f"connections.{connection.name}"
         if not connection.children:
-            problems.add(section.place, path, "has no children: nothing would be protected; add `children { name { … } }`")
-        if not any(_usable(secret, connection) for secret in configuration.secrets):
-            who = " and ".join(str(i) for i in (connection.local.id, connection.remote.id) if i is not None) or "anyone"
-            problems.add(section.place, path, f"no secret for {who}: add `secrets {{ ike-… {{ id = …, secret = … }} }}`")
+            message = "has no children, so nothing would be protected: add `children { name { … } }`"
+            problems.add(section.place, path, message)
+        # A secret that was itself refused is not reported as missing as well.
+        if not refused and not finder.has_one_for(connection):
+            problems.add(section.place, path, _no_secret(connection))
+        _check_connection(connection, _noter(section, path, problems))
         for child in connection.children:
             inner = section.sections["children"].sections[child.name]
-            _check_child(child, connection, f"{path}.children.{child.name}", inner, problems)
+            _check_child(child, connection, _noter(inner, f"{path}.children.{child.name}", problems))
 
 
-def _usable(secret: SharedSecret, connection: Connection) -> bool:
-    """Whether a secret could be this connection's: it names nobody, or the peer, or may name a peer not known yet."""
-    if not secret.ids or connection.remote.id is None:
+def check_secrets(secrets: tuple[SharedSecret, ...], section: Section, problems: Problems) -> None:
+    """Notes secrets that differ for the same identities: which one is meant could not be told."""
+    first: dict[frozenset[Identity], SharedSecret] = {}
+    for secret in secrets:
+        other = first.setdefault(frozenset(secret.ids), secret)
+        if other.secret != secret.secret:
+            message = f"names the same identities as secrets.{other.name}, with another secret"
+            problems.add(section.sections[secret.name].place, f"secrets.{secret.name}", message)
+
+
+class _SecretFinder:
+    """Whether a connection has a secret that could be its own, without a look at every secret for every connection."""
+
+    def __init__(self, secrets: Iterable[SharedSecret]) -> None:
+        self.for_anyone = False
+        self.exact: set[Identity] = set()
+        self.groups: list[tuple[Identity, ...]] = []
+        for secret in secrets:
+            self.for_anyone |= not secret.ids
+            self.exact.update(secret.ids)
+            self.groups.append(secret.ids)
+
+    def has_one_for(self, connection: Connection) -> bool:
+        """A secret for anyone, one that names the peer, or one that names us alone."""
+        if self.for_anyone or (connection.remote.id is None and self.groups) or connection.remote.id in self.exact:
+            return True
+        return any(_fits(ids, connection.local.id, connection.remote.id) for ids in self.groups)
+
+
+def _fits(ids: tuple[Identity, ...], local: Identity | None, remote: Identity | None) -> bool:
+    if remote is not None and any(matches(remote, identity) or matches(identity, remote) for identity in ids):
         return True
-    return any(_may_be(connection.remote.id, identity) for identity in secret.ids)
+    return local is not None and all(matches(identity, local) for identity in ids)
 
 
-def _may_be(pattern: Identity, identity: Identity) -> bool:
-    return matches(pattern, identity) or matches(identity, pattern)
+def _no_secret(connection: Connection) -> str:
+    peer = "anyone" if connection.remote.id is None else str(connection.remote.id)
+    names = "" if connection.remote.id is None else f"id = {peer}, "
+    return f"authenticates with psk, but no secret is for {peer}: add secrets {{ ike-… {{ {names}secret = … }} }}"
 
 
-def _check_child(child: ChildPolicy, connection: Connection, path: str, section: Section, problems: Problems) -> None:
+def _noter(section: Section, path: str, problems: Problems) -> Note:
     def note(key: str, message: str) -> None:
-        place = section.values[key].place if key in section.values else section.place
-        problems.add(place, f"{path}.{key}", message)
+        value = section.values.get(key)
+        place = section.place if value is None else value.place
+        problems.add(place, f"{path}.{key}", message, value=value.text if value else "")
 
+    return note
+
+
+def _check_connection(connection: Connection, note: Note) -> None:
+    local = connection.local.id
+    if local is not None and local.type in (IdType.FQDN, IdType.RFC822_ADDR) and b"*" in local.data:
+        note("local", f"the id {local} has a wildcard, which only the peer's may have")
+    if connection.rekey_time and connection.rand_time > connection.rekey_time:
+        note("rand_time", "is above rekey_time: the IKE SA could be rekeyed at once")
+    families = [_families(addresses) for addresses in (connection.local_addrs, connection.remote_addrs)]
+    if all(families) and not families[0] & families[1]:
+        note("remote_addrs", "is of another address family than local_addrs")
+
+
+def _families(addresses: Iterable[str]) -> set[int]:
+    """The address families; both, when a text does not tell."""
+    found: set[int] = set()
+    for text in addresses:
+        try:
+            found.add(ip_address(text.partition("/")[0].partition("-")[0]).version)
+        except ValueError:
+            return {4, 6}
+    return found
+
+
+def _check_child(child: ChildPolicy, connection: Connection, note: Note) -> None:
     if child.life_time and child.rekey_time > child.life_time:
         note("life_time", "is below rekey_time: the SA would be closed before it is rekeyed")
-    for unit in ("bytes", "packets"):
-        soft, hard = getattr(child, f"rekey_{unit}"), getattr(child, f"life_{unit}")
-        if hard and soft > hard:
-            note(f"life_{unit}", f"is below rekey_{unit}: the SA would be closed before it is rekeyed")
-    families = [
-        {selector.start.version for selector in side if selector.start is not None}
-        for side in (child.local_ts, child.remote_ts)
-    ]
-    if all(families) and not families[0] & families[1] and all(s.start for s in (*child.local_ts, *child.remote_ts)):
+    elif child.rekey_time and child.rand_time > child.rekey_time:
+        note("rand_time", "is above rekey_time: the SA could be rekeyed at once")
+    if child.life_bytes and child.rekey_bytes > child.life_bytes:
+        note("life_bytes", "is below rekey_bytes: the SA would be closed before it is rekeyed")
+    if child.life_packets and child.rekey_packets > child.life_packets:
+        note("life_packets", "is below rekey_packets: the SA would be closed before it is rekeyed")
+    local, remote = _selector_families(child.local_ts), _selector_families(child.remote_ts)
+    if not local & remote:
         note("remote_ts", "is of another address family than local_ts: no packet could match both")
-    callable_peer = any(not _is_range(address) for address in connection.remote_addrs)
-    if child.start_action is not StartAction.NONE and not callable_peer:
+    if child.start_action is not StartAction.NONE and not any(map(_can_be_called, connection.remote_addrs)):
         note("start_action", "needs a peer that can be called: give remote_addrs an address or a host name")
 
 
-def _is_range(address: str) -> bool:
-    return address == "%any" or "/" in address or ("-" in address and address.split("-")[0].replace(".", "").isdigit())
+def _selector_families(selectors: tuple[SelectorTemplate, ...]) -> set[int]:
+    """The address families; both for `dynamic`, which is not known yet."""
+    return {version for s in selectors for version in ((4, 6) if s.start is None else (s.start.version,))}
+
+
+def _can_be_called(address: str) -> bool:
+    return not (address.startswith("%any") or "/" in address or address_range(address) is not None)

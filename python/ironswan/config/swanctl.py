@@ -14,6 +14,7 @@ from ironswan.config.tree import Place, Problems, Section, Value
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "\n": ""}
 _NAME = re.compile(r"[^\s{}#=:\",]+")
 _MAXIMUM_DEPTH = 16
+_MAXIMUM_INHERITANCE = 64
 Opener = Callable[[Path], str | None]
 
 
@@ -34,6 +35,7 @@ class _Parser:
         self.stack = [root]
         self.opened: list[tuple[str, Place]] = []
         self.inheritances: list[_Inheritance] = []
+        self.private = False
 
     @property
     def place(self) -> Place:
@@ -91,8 +93,13 @@ class _Parser:
             self.at += 1
             self._open(name, bases, place)
             return
-        self.problems.add(place, name, f"neither a value nor a section: write `{name} = value` or `{name} {{`")
+        # What follows a stray } or # may be the rest of a secret.
+        shown = "***" if self._is_private() else name
+        self.problems.add(place, shown, f"neither a value nor a section: write `{shown} = value` or `{shown} {{`")
         self._skip_line()
+
+    def _is_private(self) -> bool:
+        return self.private or any(name == "secrets" for name, _ in self.opened)
 
     def _open(self, name: str, bases: tuple[str, ...], place: Place) -> None:
         if len(self.stack) > _MAXIMUM_DEPTH:
@@ -130,7 +137,7 @@ class _Parser:
             start = self.at
             while self.at < len(self.text) and self.text[self.at] not in '\n#}"':
                 self.at += 1
-            plain = " ".join(self.text[start : self.at].split())
+            plain = self.text[start : self.at].strip()
             if plain:
                 parts.append(plain)
         return " ".join(parts)
@@ -170,6 +177,7 @@ class _Parser:
                 self.problems.add(place, "include", f"{path} includes itself", value=pattern)
             elif (text := self.opener(path)) is not None:
                 inner = _Parser((*self.trail, path), text, self.stack[-1], self.problems, self.opener)
+                inner.private = self._is_private()
                 inner.parse()
                 self.inheritances += inner.inheritances
 
@@ -183,7 +191,7 @@ class _Parser:
 
 
 def parse(path: Path, text: str, problems: Problems, opener: Opener) -> Section:
-    """The tree of a file and of those it includes; `opener` reads them, or notes why not, as mistakes are noted here."""
+    """The tree of a file and of those it includes; `opener` reads them. Mistakes are noted."""
     root = Section(Place(str(path), 1))
     parser = _Parser((path,), text, root, problems, opener)
     parser.parse()
@@ -203,9 +211,12 @@ def _apply_inheritance(root: Section, inheritances: list[_Inheritance], problems
             found = _find(root, base)
             if found is None:
                 problems.add(item.place, base, "there is no such section to inherit from")
-            elif id(found) in trail or found is item.section:
+            elif id(found) in trail or _overlap(found, item.section):
                 problems.add(item.place, base, "the section inherits from itself")
+            elif len(trail) > _MAXIMUM_INHERITANCE:
+                problems.add(item.place, base, f"inherited over more than {_MAXIMUM_INHERITANCE} sections")
             else:
+                found.is_base = True
                 if id(found) in pending:
                     settle(pending[id(found)], (*trail, id(item.section)))
                 item.section.inherit(found)
@@ -213,6 +224,10 @@ def _apply_inheritance(root: Section, inheritances: list[_Inheritance], problems
 
     for item in inheritances:
         settle(item, ())
+
+
+def _overlap(a: Section, b: Section) -> bool:
+    return any(s is b for _, s in a.walk()) or any(s is a for _, s in b.walk())
 
 
 def _find(root: Section, path: str) -> Section | None:

@@ -31,18 +31,14 @@ class Section:
     place: Place
     values: dict[str, Value] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
-
-    def merge(self, other: Section) -> None:
-        """Adds what another section says; its values win."""
-        for key, value in other.values.items():
-            self.set(key, value)
-        for name, section in other.sections.items():
-            self.child(name, section.place).merge(section)
+    unset: set[str] = field(default_factory=set)
+    is_base: bool = False
 
     def inherit(self, base: Section) -> None:
         """Adds what `base` says and this section does not."""
         for key, value in base.values.items():
-            self.values.setdefault(key, value)
+            if key not in self.unset:
+                self.values.setdefault(key, value)
         for name, section in base.sections.items():
             self.child(name, section.place).inherit(section)
 
@@ -50,8 +46,10 @@ class Section:
         """Sets a value; an empty one unsets it, so that the default applies."""
         if value.text:
             self.values[key] = value
+            self.unset.discard(key)
         else:
             self.values.pop(key, None)
+            self.unset.add(key)
 
     def child(self, name: str, place: Place) -> Section:
         """The section of that name, made if need be: repeated sections merge."""

@@ -11,14 +11,16 @@ from typing import Any, Generic, TypeVar
 
 from ironswan.policy.identity import Identity
 from ironswan.policy.proposals import default_proposals, parse_proposal
-from ironswan.policy.selectors import SelectorTemplate, parse_selector
+from ironswan.policy.selectors import Address, SelectorTemplate, parse_selector
 from ironswan.policy.transforms import Proposal, Protocol
 
 T = TypeVar("T")
 _TIME = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZE = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _TRUE, _FALSE = ("yes", "true", "enabled", "1"), ("no", "false", "disabled", "0")
-_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
+_LIKE_ADDRESS = re.compile(r"[\d.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,37 +94,65 @@ def _proposals(protocol: Protocol) -> Callable[[str], tuple[Proposal, ...]]:
     return read
 
 
-def _selectors(text: str) -> tuple[SelectorTemplate, ...]:
-    return tuple(parse_selector(item) for item in items(text))
+def _listed(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def read_all(text: str) -> tuple[T, ...]:
+        found = tuple(read(item) for item in items(text))
+        if not found:
+            raise ValueError("the list is empty")
+        return found
+
+    return read_all
 
 
 def _host(text: str) -> str:
-    if text == "%any":
+    if text in ("%any", "%any4", "%any6"):
         return text
     if "/" in text:
         return str(ip_network(text, strict=False))
-    if re.fullmatch(r"[\d.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", text):
+    if _LIKE_ADDRESS.fullmatch(text):
         return str(ip_address(text))
-    first, dash, last = text.partition("-")
-    if dash and re.fullmatch(r"[\d.]+|.*:.*", first):
-        if int(ip_address(first)) > int(ip_address(last)):
-            raise ValueError(f"the range {text} goes downwards")
-        return text
+    if (ends := address_range(text)) is not None:
+        if ends[0].version != ends[1].version or int(ends[0]) > int(ends[1]):
+            raise ValueError(f"{text} is no range: the first address must be the lower, and of the same family")
+        return f"{ends[0]}-{ends[1]}"
     if not _HOST.fullmatch(text):
         raise ValueError(f"{text!r} is neither an address nor a host name")
     return text
 
 
+def address_range(text: str) -> tuple[Address, Address] | None:
+    """The ends of `a-b`; None for what is no range of addresses, such as a host name with a dash."""
+    first, dash, last = text.partition("-")
+    if not dash or not _LIKE_ADDRESS.fullmatch(first.strip()):
+        return None
+    return ip_address(first.strip()), ip_address(last.strip())
+
+
 def _secret(text: str) -> bytes:
     """A secret; the words of an error never contain it."""
+    if text[:2].lower() not in ("0x", "0s"):
+        return text.encode()
+    hexadecimal = text[1] in "xX"
     try:
-        if text[:2].lower() == "0x":
-            return bytes.fromhex(text[2:])
-        if text[:2] == "0s":
-            return binascii.a2b_base64(text[2:], strict_mode=True)
+        key = bytes.fromhex(text[2:]) if hexadecimal else binascii.a2b_base64(text[2:].encode(), strict_mode=True)
     except ValueError:
-        raise ValueError("what follows 0x is not hexadecimal, or what follows 0s is not Base64") from None
-    return text.encode()
+        what = "0x is not hexadecimal" if hexadecimal else "0s is not Base64"
+        raise ValueError(f"what follows {what}") from None
+    if not key:
+        raise ValueError("the secret is empty")
+    return key
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise ValueError("not a number")
+    return float(text)
+
+
+def _factor(text: str) -> float:
+    if not 1.0 <= (factor := _seconds(text)) <= 10.0:
+        raise ValueError("out of range")
+    return factor
 
 
 def _replay_window(text: str) -> int:
@@ -137,16 +167,19 @@ TIME = Kind("a time: 30s, 10m, 4h, 1d", lambda text: float(_scaled(_TIME, text))
 SIZE = Kind("octets: 0, 500m, 2g", lambda text: _scaled(_SIZE, text))
 COUNT = integer(0, 10**12 - 1)
 PORT = integer(1, 65535)
-SECONDS: Kind[float] = Kind("seconds: 4.0", float)
+SECONDS = Kind("seconds: 4, 2.5", _seconds)
+FACTOR = Kind("1.0..10.0", _factor)
 START_ACTION = Kind("none, trap, start, trap|start", _start_action)
 END_ACTION = one_of("none", "trap", "start", clear="none", route="trap", hold="trap", restart="start")
 IKE_PROPOSALS = Kind("keywords such as aes128gcm16-prfsha256-x25519, or default", _proposals(Protocol.IKE))
 ESP_PROPOSALS = Kind("keywords such as aes128gcm16-x25519, or default", _proposals(Protocol.ESP))
-SELECTORS = Kind("10.1.0.0/16, 10.1.0.1-10.1.0.9, dynamic, each with [tcp/80] or the like", _selectors)
-HOSTS = Kind("addresses, prefixes, ranges, host names, %any", lambda text: tuple(_host(item) for item in items(text)))
+SELECTORS: Kind[tuple[SelectorTemplate, ...]] = Kind(
+    "10.1.0.0/16, 10.1.0.1-10.1.0.9, dynamic, each with [tcp/80] or the like", _listed(parse_selector)
+)
+HOSTS: Kind[tuple[str, ...]] = Kind("addresses, prefixes, ranges, host names, %any", _listed(_host))
 IDENTITY: Kind[Identity | None] = Kind(
     "a host name, an address, user@host, keyid:text", lambda text: None if text == "%any" else Identity.parse(text)
 )
+REPLAY_WINDOW = Kind("32..65536", _replay_window)
 SECRET = Kind("text, 0x and hexadecimal, 0s and Base64", _secret)
-TEXT = Kind("text", str)
 AnyKind = Kind[Any]

@@ -1,6 +1,6 @@
 """What an operator asked for, as values: the peer authorization database and the policies of each peer (RFC 4301 4.4).
 
-Times are seconds, volumes octets, counts packets; 0 means "no limit" unless said otherwise. Knows no file syntax, no wire.
+Times are seconds, volumes octets, counts packets; 0 means "no limit" unless said otherwise. No file syntax, no wire.
 """
 
 from __future__ import annotations

@@ -20,6 +20,9 @@ mod native {
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]
     use super::{udp_receive, udp_send};
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 }
 
 /// Send datagrams of `size` octets on a connected socket for `seconds`, at most `rate` a second (0 no limit).
