@@ -6,7 +6,7 @@ find an installed inbound SA at the other side, now and for as long as the packe
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - seeded: the tests are the world the entropy comes from
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random  # noqa: TID251 - seeded
+import random
 
 import pytest
 from scenarios import established, network

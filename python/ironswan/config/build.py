@@ -164,14 +164,14 @@ def _child(path: str, name: str, section: Section, problems: Problems) -> ChildP
 def _lifetimes(fields: dict[str, Any]) -> None:
     """Soft and hard limits follow from each other where only one is given, as swanctl does it."""
     if "life_time" in fields and "rekey_time" not in fields:
-        fields["rekey_time"] = fields["life_time"] / 1.1
+        fields["rekey_time"] = fields["life_time"] * 10 / 11
     rekey = fields.setdefault("rekey_time", 3600.0)
-    fields.setdefault("life_time", rekey * 1.1)
+    fields.setdefault("life_time", rekey * 11 / 10)
     fields.setdefault("rand_time", max(0.0, min(fields["life_time"] - rekey, rekey / 2)))
     for unit in ("bytes", "packets"):
         soft, hard = f"rekey_{unit}", f"life_{unit}"
         if hard in fields and soft not in fields:
-            fields[soft] = int(fields[hard] / 1.1)
+            fields[soft] = fields[hard] * 10 // 11
         elif soft in fields:
             fields.setdefault(hard, fields[soft] * 11 // 10)
 

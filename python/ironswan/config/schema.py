@@ -106,7 +106,7 @@ SETTINGS = (
     Key("retransmit_tries", v.integer(0, 100), "5", "retransmissions before the peer is given up", "retransmit_tries"),
     Key("keep_alive", v.TIME, "20s", "NAT keepalive interval", "keep_alive"),
     Key("half_open_timeout", v.TIME, "30s", "how long a handshake may stay half open", "half_open_timeout"),
-    Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs before cookies are wanted", "cookie_threshold"),
+    Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs before cookies; 0 never", "cookie_threshold"),
     Key("fragment_size", v.integer(576, 65535), "1280", "octets of an IP packet with an IKE fragment", "fragment_size"),
     Key("max_message_size", v.integer(4096, 1 << 20), "65535", "octets of an IKE message", "max_message_size"),
     Key("delete_rekeyed_delay", v.TIME, "5s", "how long a rekeyed inbound SA stays", "delete_rekeyed_delay"),

@@ -12,8 +12,8 @@ _KEY_PAD = b"Key Pad for IKEv2"
 def signed_octets(prf_id: int, message: bytes, peer_nonce: bytes, sk_p: bytes, id_body: bytes) -> bytes:
     """The octets that AUTH proves.
 
-    `message` is the sender's own IKE_SA_INIT exactly as sent, without the non-ESP marker (I58); `id_body` is its ID payload
-    without the generic header; `sk_p` is SK_pi for the initiator and SK_pr for the responder.
+    `message` is the sender's own IKE_SA_INIT exactly as sent, without the non-ESP marker (I58); `id_body` is its ID
+    payload without the generic header; `sk_p` is SK_pi for the initiator and SK_pr for the responder.
     """
     return message + peer_nonce + prf(prf_id, sk_p, id_body)
 

@@ -1,4 +1,4 @@
-"""What protects the body of an SK or SKF payload: CBC with HMAC (RFC 7296 3.14), GCM (RFC 5282), ChaCha20 (RFC 7634)."""
+"""What protects an SK or SKF payload: CBC with HMAC (RFC 7296 3.14), GCM (RFC 5282), ChaCha20 (RFC 7634)."""
 
 from __future__ import annotations
 

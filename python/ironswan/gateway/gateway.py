@@ -60,7 +60,7 @@ class Gateway:
         self.mark = mark
         self.mtu = mtu
         self.loop = asyncio.get_running_loop()
-        self.manager = IkeManager(configuration, Environment(entropy, self._allocate_spi))
+        self.manager = IkeManager(configuration, Environment(entropy, self._allocate_spi, self._release_spi))
         self.policies = Policies(dataplane)
         self.children = Children(dataplane, self.policies)
         self.protection = Protection(network, self.policies, stale)
@@ -150,6 +150,10 @@ class Gateway:
         spi = self.dataplane.allocate_spi()
         self._spis[spi] = self.now
         return spi
+
+    def _release_spi(self, spi: int) -> None:
+        if self._spis.pop(spi, None) is not None:
+            self.dataplane.release_spi(spi)
 
     def _readable(self) -> None:
         for item in self.dataplane.drain():

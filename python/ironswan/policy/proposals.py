@@ -183,9 +183,7 @@ def _mismatch(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Mismatch:
                 best = (agreed, our, their, failed)
     suggestion = _suggestion(protocol, theirs)
     if best is None or best[3] is None:
-        return Mismatch(
-            protocol, None, tuple(map(proposal_text, ours)), tuple(map(proposal_text, theirs)), suggestion
-        )
+        return Mismatch(protocol, None, tuple(map(proposal_text, ours)), tuple(map(proposal_text, theirs)), suggestion)
     kind = best[3]
     return Mismatch(protocol, kind, _words(ours, kind), _words(theirs, kind), suggestion)
 

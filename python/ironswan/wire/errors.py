@@ -6,7 +6,7 @@ from ironswan.wire.numbers import NotifyType
 
 
 class WireError(ValueError):
-    """Octets that are not a message. `reason` is a short sentence, `notify` and `data` what RFC 7296 2.21 would answer."""
+    """Octets that are not a message. `reason` is a sentence, `notify` and `data` what RFC 7296 2.21 would answer."""
 
     def __init__(self, reason: str, notify: int = NotifyType.INVALID_SYNTAX, data: bytes = b"") -> None:
         super().__init__(reason)

@@ -33,8 +33,8 @@ class Header:
 def read(datagram: bytes | memoryview) -> Header:
     """Parse and check the header of a whole datagram.
 
-    Raises WireError when it is short, its length is not the datagram's, the initiator's SPI is zero (RFC 7296 3.1), or the
-    major version is not 2 (2.5).
+    Raises WireError when it is short, its length is not the datagram's, the initiator's SPI is zero (RFC 7296 3.1), or
+    the major version is not 2 (2.5).
     """
     if len(datagram) < LENGTH:
         raise WireError(f"{len(datagram)} octets are less than a header")
@@ -45,10 +45,10 @@ def read(datagram: bytes | memoryview) -> Header:
         raise WireError(f"header says {length} octets, the datagram has {len(datagram)}")
     if spi_i == bytes(8):
         raise WireError("the initiator's SPI is zero")
+    initiator, response = bool(flags & _INITIATOR), bool(flags & _RESPONSE)
     return Header(
-        spi_i, spi_r, next_payload, version >> 4, version & 15, exchange, bool(flags & _INITIATOR), bool(flags & _RESPONSE),
-        message_id, length,
-    )  # fmt: skip
+        spi_i, spi_r, next_payload, version >> 4, version & 15, exchange, initiator, response, message_id, length
+    )
 
 
 def write(header: Header) -> bytes:
@@ -56,5 +56,12 @@ def write(header: Header) -> bytes:
     flags = (_INITIATOR if header.initiator else 0) | (_RESPONSE if header.response else 0)
     version = header.major << 4 | header.minor
     return _FORMAT.pack(
-        header.spi_i, header.spi_r, header.next_payload, version, header.exchange, flags, header.message_id, header.length
+        header.spi_i,
+        header.spi_r,
+        header.next_payload,
+        version,
+        header.exchange,
+        flags,
+        header.message_id,
+        header.length,
     )

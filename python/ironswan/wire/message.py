@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ironswan.wire import (
-    auth, cert, cp, delete, eap, encrypted, header, identification, ke, nonce, notify, sa, ts, vendor_id,
+    auth,
+    cert,
+    cp,
+    delete,
+    eap,
+    encrypted,
+    header,
+    identification,
+    ke,
+    nonce,
+    notify,
+    sa,
+    ts,
+    vendor_id,
 )  # fmt: skip
 from ironswan.wire.auth import AuthPayload
 from ironswan.wire.cert import CertPayload, CertReqPayload
@@ -96,7 +109,7 @@ _WRITERS: dict[type, tuple[Callable[[Any], int], Callable[[Any], bytes]]] = {
 
 
 def read_message(datagram: bytes) -> Message:
-    """Parse a datagram without its non-ESP marker. Raises WireError, and nothing else, on anything that is not a message."""
+    """Parse a datagram without its non-ESP marker. Raises WireError, and nothing else, on what is no message."""
     head = header.read(datagram)
     return Message(head, _read_chain(head.next_payload, bytes(datagram[header.LENGTH :]), encrypted_allowed=True))
 

@@ -40,7 +40,10 @@ def read(body: bytes) -> SaPayload:
         known = protocol in (Protocol.IKE, Protocol.AH, Protocol.ESP)
         proposals.append(
             Proposal(
-                Protocol(protocol) if known else Protocol.NONE, transforms, number, bytes(body[start : start + spi_size])
+                Protocol(protocol) if known else Protocol.NONE,
+                transforms,
+                number,
+                bytes(body[start : start + spi_size]),
             )
         )
         offset += length

@@ -23,7 +23,7 @@ class TsPayload:
 
 
 def read(body: bytes, *, initiator: bool) -> TsPayload:
-    """Parse; selectors of unknown types are left out, as nothing in them can match (RFC 7296 3.13.1). Raises WireError."""
+    """Parse; selectors of unknown types are left out, since no packet can match them. Raises WireError."""
     if len(body) < 4:
         raise WireError("a traffic selector payload is cut short")
     selectors: list[TrafficSelector] = []

@@ -9,8 +9,8 @@ import pytest
 
 from ironswan.crypto.keys import IkeSuite, child_keymat, derive_ike_keys
 from ironswan.crypto.prf import key_length, prf, prf_plus
-from ironswan.policy.transforms import Encr, Integ, KeyExchange, Prf, Protocol
 from ironswan.policy.proposals import parse_proposal
+from ironswan.policy.transforms import Encr, Integ, KeyExchange, Prf, Protocol
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ike_keys.json").read_text())
 

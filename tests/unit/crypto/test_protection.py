@@ -11,8 +11,15 @@ from ironswan.crypto.keys import IkeSuite, derive_ike_keys
 from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.transforms import Prf, Protocol
 
-SUITES = ["aes128-sha256-x25519", "aes192-sha384-x25519", "aes256-sha512-x25519", "aes128gcm16-prfsha256-x25519",
-          "aes256gcm8-prfsha256-x25519", "aes128gcm12-prfsha256-x25519", "chacha20poly1305-prfsha512-x25519"]  # fmt: skip
+SUITES = [
+    "aes128-sha256-x25519",
+    "aes192-sha384-x25519",
+    "aes256-sha512-x25519",
+    "aes128gcm16-prfsha256-x25519",
+    "aes256gcm8-prfsha256-x25519",
+    "aes128gcm12-prfsha256-x25519",
+    "chacha20poly1305-prfsha512-x25519",
+]
 
 
 def keyed(text):

@@ -60,7 +60,7 @@ def test_every_truncation_is_refused(name):
 def test_every_length_field_set_wrong_is_refused_or_read_as_something_else(name):
     """No value of any two octets makes the reader raise anything but WireError."""
     octets = READABLE[name]
-    for at in range(0, len(octets) - 1):
+    for at in range(len(octets) - 1):
         for value in (0, 3, 4, 0xFFFF):
             changed = octets[:at] + struct.pack("!H", value) + octets[at + 2 :]
             try:
