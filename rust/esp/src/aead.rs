@@ -136,6 +136,7 @@ impl std::ops::Drop for ErasedKey {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use ring::aead::{AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305};
     use serde_json::Value;

@@ -24,7 +24,7 @@ fn every_length_comes_back_as_it_was() {
     for suite in Suite::ALL {
         for esn in [false, true] {
             let (outbound, inbound) = pair(suite, esn, 0);
-            for len in 0..300 {
+            for len in 0..300_usize {
                 let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
                 let mut packet = sealed(&outbound, &payload, 4);
                 assert_eq!((packet.len() - 32) % 4, 0, "RFC 4303 2.4");
