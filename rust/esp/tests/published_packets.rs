@@ -1,5 +1,5 @@
 //! Packets that others published are opened to what they say.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use ironswan_esp::{Drop, InboundSa, Suite};
 use serde_json::Value;

@@ -46,16 +46,16 @@ fn a_jump_over_the_whole_window_forgets_what_was_seen() {
 
 #[test]
 fn it_agrees_with_a_set_of_numbers_on_any_order() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for size in [32_u64, 64, 100, 1000] {
         let mut window = ReplayWindow::new(size as u32, false, 0);
         let mut seen = std::collections::HashSet::new();
         let mut highest = 0_u64;
         for _ in 0..20_000 {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            let number = (highest + 40).saturating_sub(seed % (size + 80)).max(1);
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let number = (highest + 40).saturating_sub(state % (size + 80)).max(1);
             let expected = (number > highest || highest - number < size) && !seen.contains(&number);
             assert_eq!(window.check(number), expected, "{size}: {number} after {highest}");
             assert_eq!(window.mark(number), expected);
