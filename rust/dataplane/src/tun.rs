@@ -156,6 +156,8 @@ fn configure(request: &mut Request, mtu: u32) -> io::Result<u32> {
     request.0.ifr_ifru.ifru_mtu = QUEUE_LEN;
     // Inside a user namespace the queue length is not ours to set: shorter, not wrong.
     let _ = request.call(socket, libc::SIOCSIFTXQLEN);
+    // A link-local address would make the kernel send router solicitations, which no policy takes. None without IPv6.
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/addr_gen_mode", request.name()), "1");
     request.call(socket, libc::SIOCGIFFLAGS)?;
     // SAFETY: SIOCGIFFLAGS has filled the flags.
     let flags = unsafe { request.0.ifr_ifru.ifru_flags };
