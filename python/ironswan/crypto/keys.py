@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ironswan.crypto.prf import key_length, prf, prf_plus
-from ironswan.policy.transforms import Encr, Integ, Proposal, TransformType
+from ironswan.crypto.prf import supported as supported_prfs
+from ironswan.policy.transforms import Encr, Integ, Proposal, Transform, TransformType
 
 # Octets of salt that follow the encryption key in KEYMAT: RFC 5282 for GCM, RFC 7634 for ChaCha20-Poly1305.
 _SALT_LENGTH = {Encr.AES_GCM_8: 4, Encr.AES_GCM_12: 4, Encr.AES_GCM_16: 4, Encr.CHACHA20_POLY1305: 4}
-_FIXED_KEY_LENGTH = {Encr.CHACHA20_POLY1305: 32}
+# Key Length attributes in bits; None stands for the absent one, which a fixed-key cipher must not have (I46).
+_AES_KEY_LENGTHS: dict[int | None, int] = {128: 16, 192: 24, 256: 32}
+_KEY_LENGTHS: dict[int, dict[int | None, int]] = {
+    Encr.AES_CBC: _AES_KEY_LENGTHS,
+    Encr.AES_GCM_8: _AES_KEY_LENGTHS,
+    Encr.AES_GCM_12: _AES_KEY_LENGTHS,
+    Encr.AES_GCM_16: _AES_KEY_LENGTHS,
+    Encr.CHACHA20_POLY1305: {None: 32},
+}
 _INTEG_KEY_LENGTH = {
     Integ.NONE: 0,
     Integ.HMAC_SHA1_96: 20,
@@ -31,22 +40,26 @@ class IkeSuite:
 
     @classmethod
     def from_proposal(cls, proposal: Proposal) -> IkeSuite:
-        """The suite of a chosen proposal: one transform a type. Raises ValueError when it is not one."""
+        """The suite of a chosen proposal: one transform a type. Raises ValueError when it is not one that is sound.
 
-        def one(kind: TransformType) -> int:
+        An AEAD cipher goes without integrity algorithm, any other never does (I47).
+        """
+
+        def one(kind: TransformType) -> Transform:
             found = proposal.of_type(kind)
             if len(found) != 1:
                 raise ValueError(f"{len(found)} transforms of type {kind.name} are not a choice")
-            return found[0].id
+            return found[0]
 
-        encr = one(TransformType.ENCR)
-        bits = proposal.of_type(TransformType.ENCR)[0].key_length
-        key_octets = _FIXED_KEY_LENGTH.get(Encr(encr)) or (bits or 0) // 8
-        integ = proposal.of_type(TransformType.INTEG)
-        integ_id = integ[0].id if integ else int(Integ.NONE)
-        if integ_id not in _INTEG_KEY_LENGTH or not key_octets:
-            raise ValueError("encryption or integrity algorithm is not supported")
-        return cls(encr, key_octets, one(TransformType.PRF), integ_id, one(TransformType.KE))
+        encr, prf_id, ke = one(TransformType.ENCR), one(TransformType.PRF).id, one(TransformType.KE).id
+        integ = one(TransformType.INTEG).id if proposal.of_type(TransformType.INTEG) else int(Integ.NONE)
+        key_octets = _KEY_LENGTHS.get(encr.id, {}).get(encr.key_length)
+        if key_octets is None or integ not in _INTEG_KEY_LENGTH or prf_id not in supported_prfs():
+            raise ValueError("encryption, integrity algorithm or PRF is not supported")
+        suite = cls(encr.id, key_octets, prf_id, integ, ke)
+        if suite.aead != (integ == Integ.NONE):
+            raise ValueError("integrity must come from the cipher or from an algorithm of its own, and from one only")
+        return suite
 
     @property
     def salt_length(self) -> int:

@@ -232,9 +232,10 @@ def _answers(answer: Proposal, offer: Proposal) -> bool:
     kinds = [t.type for t in answer.transforms]
     if len(set(kinds)) != len(kinds):
         return False
-    for transform in answer.transforms:
-        if transform not in offer.transforms and transform != _NO_INTEG:
-            return False
+    # NONE may stand for an integrity algorithm only where none was asked for.
+    implied = () if offer.of_type(TransformType.INTEG) else (_NO_INTEG,)
+    if any(t not in offer.transforms and t not in implied for t in answer.transforms):
+        return False
     missing = {t.type for t in offer.transforms} - set(kinds)
     return all(kind == TransformType.KE and _optional_ke(offer) for kind in missing)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,11 @@ from ironswan.crypto import auth, cookie, natd, sk
 from ironswan.crypto.keys import IkeSuite, derive_ike_keys
 from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.transforms import Prf, Protocol
+from ironswan.wire.message import read_message
+from ironswan.wire.notify import NotifyPayload
+from ironswan.wire.numbers import NotifyType
+
+CAPTURES = json.loads((Path(__file__).parents[2] / "vectors" / "ike_messages.json").read_text())["messages"]
 
 SUITES = [
     "aes128-sha256-x25519",
@@ -25,6 +32,19 @@ SUITES = [
 def keyed(text):
     suite = IkeSuite.from_proposal(parse_proposal(text, Protocol.IKE))
     return suite, derive_ike_keys(suite, b"s" * 32, b"i" * 32, b"r" * 32, b"8 octets", b"8 Octets")
+
+
+LENGTHS = list(zip(SUITES, [16] * 3 + [8] * 4, [16, 24, 32, 16, 8, 12, 16], strict=True))
+
+
+@pytest.mark.parametrize(("text", "iv", "icv"), LENGTHS)
+def test_lengths_of_iv_and_icv_are_the_standards(text, iv, icv):
+    """RFC 4868 2.6, RFC 5282 3.1 and 3.2, RFC 7634 2."""
+    suite, keys = keyed(text)
+    assert (sk.iv_length(suite), sk.icv_length(suite)) == (iv, icv)
+    block = 1 if suite.aead else 16
+    sealed = sk.seal(suite, keys.sk_ei, keys.sk_ai, b"header", b"p" * 20, bytes(iv))
+    assert len(sealed) == iv + -(-21 // block) * block + icv
 
 
 @pytest.mark.parametrize("text", SUITES)
@@ -51,6 +71,17 @@ def test_any_changed_octet_is_an_integrity_error(text):
             sk.open(suite, keys.sk_ei, keys.sk_ai, b"header", sealed[:length])
 
 
+def test_chacha20_poly1305_message_is_the_published_one():
+    """RFC 7634 appendix B: an INFORMATIONAL with one Notify, pad length included, keys of appendix A."""
+    suite = IkeSuite.from_proposal(parse_proposal("chacha20poly1305-prfsha256-x25519", Protocol.IKE))
+    sk_e = bytes(range(0x80, 0xA0)) + bytes.fromhex("a0a1a2a3")
+    associated = bytes.fromhex("c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029")
+    notify, iv = bytes.fromhex("0000000c000040010000000a"), bytes.fromhex("1011121314151617")
+    sealed = iv + bytes.fromhex("610394701f8d017f7c129248896b71bfe25236efd7cdc67066906315b2")
+    assert sk.seal(suite, sk_e, b"", associated, notify, iv) == sealed
+    assert sk.open(suite, sk_e, b"", associated, sealed) == notify
+
+
 def test_signed_octets_are_message_nonce_and_the_mac_of_the_identity():
     """I58, I59: checked against the definition, computed here with the standard library."""
     import hashlib
@@ -74,6 +105,21 @@ def test_cookie_is_of_one_request_and_one_secret():
         changed = (*arguments[:at], other, *arguments[at + 1 :])
         assert not cookie.verify(b"secret", 3, made, *changed)
     assert not cookie.verify(b"secret", 3, b"", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "address"),
+    [
+        ("zeek-ipsec_client-0", NotifyType.NAT_DETECTION_SOURCE_IP, "192.168.0.10"),
+        ("zeek-ipsec_client-0", NotifyType.NAT_DETECTION_DESTINATION_IP, "144.76.154.114"),
+        ("zeek-ipsec_client-1", NotifyType.NAT_DETECTION_SOURCE_IP, "144.76.154.114"),
+    ],
+)
+def test_nat_hash_is_the_one_of_a_captured_peer(name, kind, address):
+    """I93: the request's with SPIr zero, the answer's with both SPIs."""
+    message = read_message(next(bytes.fromhex(m["octets"]) for m in CAPTURES if m["id"] == name))
+    [sent] = [p.data for p in message.payloads if isinstance(p, NotifyPayload) and p.type == kind]
+    assert natd.nat_detection_hash(message.header.spi_i, message.header.spi_r, ip_address(address), 500) == sent
 
 
 def test_nat_hash_depends_on_everything_that_a_nat_may_change():

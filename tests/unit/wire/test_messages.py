@@ -69,6 +69,18 @@ def test_every_length_field_set_wrong_is_refused_or_read_as_something_else(name)
                 assert error.reason
 
 
+@pytest.mark.parametrize("length", range(4))
+@pytest.mark.parametrize("kind", [PayloadType.NONCE, PayloadType.SK, PayloadType.SKF, 200])
+def test_payload_shorter_than_its_own_header_is_refused(kind, length):
+    """I07: otherwise the reader would stand still, for ever with a payload that names itself as the next."""
+    chain = struct.pack("!BBH", kind, 0, length) + bytes(16)
+    head = bytearray(message())
+    head[16] = kind
+    head[24:28] = struct.pack("!I", len(head) + len(chain))
+    with pytest.raises(WireError, match=f"payload length {length} does not fit"):
+        read_message(bytes(head) + chain)
+
+
 def test_major_version_above_two_is_named_in_the_refusal():
     """I02."""
     octets = bytearray(message(NoncePayload(bytes(16))))

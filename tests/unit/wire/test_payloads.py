@@ -117,6 +117,20 @@ def test_malformed_traffic_selectors_are_refused(body):
         ts.read(body, initiator=True)
 
 
+@pytest.mark.parametrize("length", range(8))
+def test_substructure_shorter_than_its_own_header_is_refused(length):
+    """I07: proposals, transforms and selectors; otherwise the reader would stand still."""
+    proposal = struct.pack("!BBHBBBB", 2, 0, length, 1, 1, 0, 0) + bytes(8)
+    with pytest.raises(WireError, match=f"proposal length {length} "):
+        sa.read(proposal)
+    transform = struct.pack("!BBHBBH", 3, 0, length, 1, 0, 20) * 2
+    with pytest.raises(WireError, match=f"transform length {length} "):
+        sa.read(struct.pack("!BBHBBBB", 0, 0, 8 + len(transform), 1, 1, 0, 2) + transform)
+    selector = struct.pack("!BBHHH", 99, 0, length, 0, 65535)
+    with pytest.raises(WireError, match=f"traffic selector length {length} "):
+        ts.read(b"\2\0\0\0" + selector * 2, initiator=True)
+
+
 def test_traffic_selector_of_an_unknown_type_is_left_out():
     known = struct.pack("!BBHHH", 7, 0, 16, 0, 65535) + bytes(8)
     unknown = struct.pack("!BBHHH", 99, 0, 12, 0, 0) + bytes(4)
