@@ -2,83 +2,135 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ironswan_esp::{InboundSa, OutboundSa, Suite};
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ironswan_esp::{Drop, InboundSa, Job, OutboundSa, Suite};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::hint::black_box;
 
 const BATCH: usize = 64;
+/// Octets of payload: a small packet, a full one, and a full one whose trailer ends a block.
+const LENGTHS: [usize; 3] = [64, 1420, 1422];
+const KEYMAT: [u8; 36] = [1; 36];
+
+fn keymat(suite: Suite) -> &'static [u8] {
+    &KEYMAT[..suite.keymat_len()]
+}
+
+fn raw(suite: Suite) -> LessSafeKey {
+    let algorithm = match suite {
+        Suite::Aes128Gcm16 => &AES_128_GCM,
+        Suite::Aes256Gcm16 => &AES_256_GCM,
+        Suite::ChaCha20Poly1305 => &CHACHA20_POLY1305,
+    };
+    LessSafeKey::new(UnboundKey::new(algorithm, &KEYMAT[..suite.key_len()]).unwrap())
+}
+
+fn nonce(packet: &[u8]) -> Nonce {
+    let mut nonce = [1; 12];
+    nonce[4..].copy_from_slice(&packet[8..16]);
+    Nonce::assume_unique_for_key(nonce)
+}
 
 fn seal(c: &mut Criterion) {
-    for len in [64, 1422] {
-        let mut group = c.benchmark_group(format!("seal {len} octets"));
-        group.throughput(Throughput::Elements(BATCH as u64));
-        let sa = OutboundSa::new(1, Suite::Aes128Gcm16, &[1; 20], true, 0).unwrap();
-        let mut packets = vec![vec![0_u8; sa.packet_len(len)]; BATCH];
-        group.bench_function("ironswan", |b| {
-            b.iter(|| {
-                for (number, packet) in sa.claim(BATCH as u32).unwrap().zip(&mut packets) {
-                    sa.seal_in_place(number, black_box(packet), len, 4);
-                }
+    for suite in Suite::ALL {
+        for len in LENGTHS {
+            let mut group = c.benchmark_group(format!("seal {} {len} octets", suite.keyword()));
+            group.throughput(Throughput::Elements(BATCH as u64));
+            let sa = OutboundSa::new(1, suite, keymat(suite), true, 0).unwrap();
+            let mut packets = vec![vec![0_u8; sa.packet_len(len)]; BATCH];
+            group.bench_function("ironswan", |b| {
+                b.iter(|| {
+                    for (number, packet) in sa.claim(BATCH as u32).unwrap().zip(&mut packets) {
+                        sa.seal_in_place(number, black_box(packet), len, 4);
+                    }
+                });
             });
-        });
-        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[1; 16]).unwrap());
-        let mut number = 0_u64;
-        group.bench_function("ring", |b| {
-            b.iter(|| {
-                for packet in &mut packets {
-                    number += 1;
-                    let mut nonce = [0; 12];
-                    nonce[4..].copy_from_slice(&number.to_be_bytes());
-                    let end = packet.len() - 16;
-                    let (header, body) = packet[..end].split_at_mut(16);
-                    let aad = Aad::from(&header[..8]);
-                    let nonce = Nonce::assume_unique_for_key(nonce);
-                    let tag = key.seal_in_place_separate_tag(nonce, aad, black_box(body)).unwrap();
-                    packet[end..].copy_from_slice(tag.as_ref());
-                }
+            group.bench_function("ironswan batch", |b| {
+                b.iter(|| {
+                    let mut numbers = sa.claim(BATCH as u32).unwrap();
+                    for run in packets.chunks_mut(BATCH / 2) {
+                        let mut run = run.iter_mut();
+                        let mut jobs: [Job<'_>; BATCH / 2] = std::array::from_fn(|_| Job {
+                            sequence_number: numbers.next().unwrap(),
+                            packet: run.next().unwrap(),
+                        });
+                        for job in &mut jobs {
+                            sa.plan(job.sequence_number, job.packet, len, 4);
+                        }
+                        sa.seal_planned(black_box(&mut jobs));
+                    }
+                });
             });
-        });
-        group.finish();
+            let key = raw(suite);
+            let mut number = 0_u64;
+            group.bench_function("ring", |b| {
+                b.iter(|| {
+                    for packet in &mut packets {
+                        number += 1;
+                        packet[8..16].copy_from_slice(&number.to_be_bytes());
+                        let end = packet.len() - 16;
+                        let nonce = nonce(packet);
+                        let (header, body) = packet[..end].split_at_mut(16);
+                        let tag =
+                            key.seal_in_place_separate_tag(nonce, Aad::from(&header[..8]), black_box(body)).unwrap();
+                        packet[end..].copy_from_slice(tag.as_ref());
+                    }
+                });
+            });
+            group.finish();
+        }
     }
 }
 
 fn open(c: &mut Criterion) {
-    for len in [64, 1422] {
-        let mut group = c.benchmark_group(format!("open {len} octets"));
-        group.throughput(Throughput::Elements(BATCH as u64));
-        let outbound = OutboundSa::new(1, Suite::Aes128Gcm16, &[1; 20], false, 0).unwrap();
-        let mut sealed = vec![vec![0_u8; outbound.packet_len(len)]; BATCH];
-        for (number, packet) in outbound.claim(BATCH as u32).unwrap().zip(&mut sealed) {
-            outbound.seal_in_place(number, packet, len, 4);
+    for suite in Suite::ALL {
+        for len in LENGTHS {
+            let mut group = c.benchmark_group(format!("open {} {len} octets", suite.keyword()));
+            group.throughput(Throughput::Elements(BATCH as u64));
+            let outbound = OutboundSa::new(1, suite, keymat(suite), false, 0).unwrap();
+            let mut sealed = vec![vec![0_u8; outbound.packet_len(len)]; BATCH];
+            for (number, packet) in outbound.claim(BATCH as u32).unwrap().zip(&mut sealed) {
+                outbound.seal_in_place(number, packet, len, 4);
+            }
+            let inbound = || InboundSa::new(1, suite, keymat(suite), false, 64, 0).unwrap();
+            group.bench_function("ironswan", |b| {
+                b.iter_batched_ref(
+                    || (inbound(), sealed.clone()),
+                    |(sa, packets)| {
+                        for packet in packets {
+                            black_box(sa.open_in_place(packet).unwrap());
+                        }
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+            group.bench_function("ironswan batch", |b| {
+                b.iter_batched_ref(
+                    || (inbound(), sealed.clone(), vec![Err(Drop::Malformed); BATCH]),
+                    |(sa, packets, results)| {
+                        let mut packets = packets.iter_mut();
+                        let mut slices: [&mut [u8]; BATCH] =
+                            std::array::from_fn(|_| packets.next().unwrap().as_mut_slice());
+                        sa.open_batch(&mut slices, black_box(results));
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+            let key = raw(suite);
+            group.bench_function("ring", |b| {
+                b.iter_batched_ref(
+                    || sealed.clone(),
+                    |packets| {
+                        for packet in packets {
+                            let nonce = nonce(packet);
+                            let (header, body) = packet.split_at_mut(16);
+                            black_box(key.open_in_place(nonce, Aad::from(&header[..8]), body).unwrap());
+                        }
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+            group.finish();
         }
-        group.bench_function("ironswan", |b| {
-            b.iter_batched_ref(
-                || (InboundSa::new(1, Suite::Aes128Gcm16, &[1; 20], false, 64, 0).unwrap(), sealed.clone()),
-                |(sa, packets)| {
-                    for packet in packets {
-                        black_box(sa.open_in_place(packet).unwrap());
-                    }
-                },
-                BatchSize::SmallInput,
-            );
-        });
-        let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &[1; 16]).unwrap());
-        group.bench_function("ring", |b| {
-            b.iter_batched_ref(
-                || sealed.clone(),
-                |packets| {
-                    for packet in packets {
-                        let mut nonce = [1; 12];
-                        nonce[4..].copy_from_slice(&packet[8..16]);
-                        let (header, body) = packet.split_at_mut(16);
-                        let aad = Aad::from(&header[..8]);
-                        black_box(key.open_in_place(Nonce::assume_unique_for_key(nonce), aad, body).unwrap());
-                    }
-                },
-                BatchSize::SmallInput,
-            );
-        });
-        group.finish();
     }
 }
 

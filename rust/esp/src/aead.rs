@@ -110,13 +110,15 @@ impl Transform for Aead {
         self.key.0.open_in_place(nonce, associated, &mut job.packet[BODY..]).is_ok()
     }
 }
+
 impl std::ops::Drop for Aead {
     fn drop(&mut self) {
         self.salt.zeroize();
     }
 }
 
-/// A *ring* key whose memory is overwritten before it is given back: *ring* itself leaves the key schedule there.
+/// A *ring* key whose memory is overwritten before it is given back: *ring* itself leaves the key schedule there. What it left on
+/// the stack while the key was made cannot be reached.
 struct ErasedKey(Box<LessSafeKey>);
 
 impl ErasedKey {

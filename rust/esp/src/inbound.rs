@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::drop::Drop;
+use crate::resync;
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
 use crate::window::ReplayWindow;
@@ -22,6 +23,9 @@ pub struct Opened {
 }
 
 /// An inbound SA, for any number of threads. The window is locked for a few instructions, never while a packet is opened.
+///
+/// A sender that is 2^32 or more packets ahead, so that the high half of the sequence number is not what was inferred, is found
+/// again (RFC 4303 A3): after many packets in a row that are not authentic one is tried under the next few high halves.
 pub struct InboundSa {
     spi: u32,
     suite: Suite,
@@ -30,7 +34,11 @@ pub struct InboundSa {
     icv_len: usize,
     alignment: usize,
     window: Mutex<ReplayWindow>,
+    resync: Option<resync::Trigger>,
 }
+
+/// Packets handed to the transform together.
+const SIDE_BY_SIDE: usize = 32;
 
 impl InboundSa {
     /// An SA with a window of `replay_window` packets (32..=65536); nothing up to `highest` is accepted. Fails when `keymat` is
@@ -43,16 +51,27 @@ impl InboundSa {
         replay_window: u32,
         highest: u64,
     ) -> Result<Self, KeyError> {
-        let transform = suite.transform(keymat, esn)?;
-        Ok(Self {
+        let window = ReplayWindow::new(replay_window, esn, highest);
+        Ok(Self::with_transform(spi, suite, suite.transform(keymat, esn)?, esn, window))
+    }
+
+    pub(crate) fn with_transform(
+        spi: u32,
+        suite: Suite,
+        transform: Box<dyn Transform>,
+        esn: bool,
+        window: ReplayWindow,
+    ) -> Self {
+        Self {
             spi,
             suite,
             header_len: SPI_AND_SEQUENCE + transform.iv_len(),
             icv_len: transform.icv_len(),
             alignment: transform.alignment(),
             transform,
-            window: Mutex::new(ReplayWindow::new(replay_window, esn, highest)),
-        })
+            window: Mutex::new(window),
+            resync: esn.then(resync::Trigger::default),
+        }
     }
 
     /// The SPI, as in the packets.
@@ -76,61 +95,81 @@ impl InboundSa {
     /// When an error is returned the packet's content is undefined and the SA unchanged, but for dummies and bad padding, which
     /// are authentic and therefore seen.
     pub fn open_in_place(&self, packet: &mut [u8]) -> Result<Opened, Drop> {
-        let low = self.plan(packet)?;
-        let sequence_number = check(&self.locked(), low)?;
-        if !self.transform.open(&mut Job { sequence_number, packet }) {
-            return Err(Drop::IcvMismatch);
-        }
-        if !self.locked().mark(sequence_number) {
-            return Err(Drop::Replayed);
-        }
-        self.finish(packet, sequence_number)
+        let sequence_number = self.check(self.plan(packet)?)?;
+        let sequence_number = self.open(sequence_number, packet)?;
+        self.mark(sequence_number)?;
+        self.finish(sequence_number, packet)
     }
 
-    /// Opens several packets and writes into `results`, as long as `packets`, what came of each. The window is locked twice in
-    /// all.
+    /// Opens several packets and writes into `results` what came of each. The window is locked twice in all, and the transform
+    /// gets the packets side by side.
+    ///
+    /// # Panics
+    ///
+    /// When `results` is not as long as `packets`.
     pub fn open_batch(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
+        assert_eq!(packets.len(), results.len(), "every packet has a result");
         {
             let window = self.locked();
             for (packet, result) in packets.iter().zip(results.iter_mut()) {
-                *result = self.plan(packet).and_then(|low| check(&window, low)).map(|sequence_number| Opened {
-                    range: 0..0,
-                    next_header: 0,
-                    sequence_number,
-                });
+                // What the packet holds is written by finish.
+                let planned = |sequence_number| Opened { range: 0..0, next_header: 0, sequence_number };
+                *result = self.plan(packet).and_then(|low| check(&window, low)).map(planned);
             }
         }
-        for (packet, result) in packets.iter_mut().zip(results.iter_mut()) {
-            if let Ok(opened) = result
-                && !self.transform.open(&mut Job { sequence_number: opened.sequence_number, packet })
-            {
-                *result = Err(Drop::IcvMismatch);
-            }
+        for (packets, results) in packets.chunks_mut(SIDE_BY_SIDE).zip(results.chunks_mut(SIDE_BY_SIDE)) {
+            self.open_side_by_side(packets, results);
         }
         let mut window = self.locked();
         for (packet, result) in packets.iter().zip(results.iter_mut()) {
-            if let Ok(opened) = result {
-                let sequence_number = opened.sequence_number;
-                *result = if window.mark(sequence_number) {
-                    self.finish(packet, sequence_number)
-                } else {
-                    Err(Drop::Replayed)
-                };
+            if let Ok(Opened { sequence_number, .. }) = *result {
+                *result = mark(&mut window, sequence_number).and_then(|()| self.finish(sequence_number, packet));
             }
         }
     }
 
-    /// Checks the length and gives the 32 bits of sequence number that the packet carries.
-    fn plan(&self, packet: &[u8]) -> Result<u32, Drop> {
+    /// Checks the length and gives the 32 bits of sequence number that the packet carries. The other steps rely on it.
+    pub fn plan(&self, packet: &[u8]) -> Result<u32, Drop> {
         let body = packet.len().checked_sub(self.header_len + self.icv_len).ok_or(Drop::Malformed)?;
-        if body < TRAILER || !body.is_multiple_of(self.alignment) {
+        if body < TRAILER || body & (self.alignment - 1) != 0 {
             return Err(Drop::Malformed);
         }
         Ok(u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]))
     }
 
+    /// All bits of a packet's sequence number, when the window would accept it. The window is not moved.
+    pub fn check(&self, low: u32) -> Result<u64, Drop> {
+        check(&self.locked(), low)
+    }
+
+    /// Opens a planned packet where it lies and gives its sequence number, which is another one than was inferred only when the
+    /// sender was found again (RFC 4303 A3). The packet's content is undefined when it is not authentic.
+    ///
+    /// # Panics
+    ///
+    /// When `packet` is shorter than [`plan`](Self::plan) lets through.
+    pub fn open(&self, sequence_number: u64, packet: &mut [u8]) -> Result<u64, Drop> {
+        if self.resync.as_ref().is_some_and(resync::Trigger::due)
+            && let Some(result) = self.open_ahead(sequence_number, packet)
+        {
+            return result;
+        }
+        let authentic = self.transform.open(&mut Job { sequence_number, packet });
+        self.judge(authentic)?;
+        Ok(sequence_number)
+    }
+
+    /// Checks again and marks an authentic packet's number as seen: of several threads with the same packet one is first.
+    pub fn mark(&self, sequence_number: u64) -> Result<(), Drop> {
+        mark(&mut self.locked(), sequence_number)
+    }
+
     /// Takes the trailer off an authentic packet.
-    fn finish(&self, packet: &[u8], sequence_number: u64) -> Result<Opened, Drop> {
+    ///
+    /// # Panics
+    ///
+    /// When `packet` is shorter than [`plan`](Self::plan) lets through.
+    pub fn finish(&self, sequence_number: u64, packet: &[u8]) -> Result<Opened, Drop> {
         let body = &packet[self.header_len..packet.len() - self.icv_len];
         let (payload, trailer) = body.split_at(body.len() - TRAILER);
         let pad_len = usize::from(trailer[0]);
@@ -145,6 +184,65 @@ impl InboundSa {
         Ok(Opened { range, next_header: trailer[1], sequence_number })
     }
 
+    /// Opens at most [`SIDE_BY_SIDE`] packets, those of which the window may accept.
+    fn open_side_by_side(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
+        if self.resync.as_ref().is_some_and(resync::Trigger::due) {
+            for (packet, result) in packets.iter_mut().zip(results) {
+                if let Ok(opened) = result {
+                    match self.open(opened.sequence_number, packet) {
+                        Ok(sequence_number) => opened.sequence_number = sequence_number,
+                        Err(reason) => *result = Err(reason),
+                    }
+                }
+            }
+            return;
+        }
+        let mut jobs: [Job<'_>; SIDE_BY_SIDE] = std::array::from_fn(|_| Job { sequence_number: 0, packet: &mut [] });
+        let mut count = 0;
+        for (packet, result) in packets.iter_mut().zip(results.iter()) {
+            if let Ok(opened) = result {
+                jobs[count] = Job { sequence_number: opened.sequence_number, packet };
+                count += 1;
+            }
+        }
+        let mut authentic = [false; SIDE_BY_SIDE];
+        self.transform.open_batch(&mut jobs[..count], &mut authentic[..count]);
+        let accepted = results.iter_mut().filter(|result| result.is_ok());
+        for (result, authentic) in accepted.zip(authentic) {
+            if let Err(reason) = self.judge(authentic) {
+                *result = Err(reason);
+            }
+        }
+    }
+
+    /// Tries a packet under the inferred high half and the next few (RFC 4303 A3.2). None: it is not selected for that.
+    // Never inlined: its copy would make the stack frame of every packet larger.
+    #[cold]
+    #[inline(never)]
+    fn open_ahead(&self, sequence_number: u64, packet: &mut [u8]) -> Option<Result<u64, Drop>> {
+        let mut copy = [0; resync::LONGEST];
+        let copy = copy.get_mut(..packet.len())?;
+        if !self.resync.as_ref()?.take() {
+            return None;
+        }
+        copy.copy_from_slice(packet);
+        for ahead in 0..=resync::SUBSPACES {
+            let Some(sequence_number) = sequence_number.checked_add(ahead << 32) else { break };
+            packet.copy_from_slice(copy);
+            if self.transform.open(&mut Job { sequence_number, packet }) {
+                return Some(Ok(sequence_number));
+            }
+        }
+        Some(Err(Drop::IcvMismatch))
+    }
+
+    fn judge(&self, authentic: bool) -> Result<(), Drop> {
+        if let Some(trigger) = &self.resync {
+            trigger.count(authentic);
+        }
+        if authentic { Ok(()) } else { Err(Drop::IcvMismatch) }
+    }
+
     fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,6 +250,10 @@ impl InboundSa {
 
 fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
     window.infer(low).filter(|number| window.check(*number)).ok_or(Drop::Replayed)
+}
+
+fn mark(window: &mut ReplayWindow, sequence_number: u64) -> Result<(), Drop> {
+    if window.mark(sequence_number) { Ok(()) } else { Err(Drop::Replayed) }
 }
 
 impl fmt::Debug for InboundSa {

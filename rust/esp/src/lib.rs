@@ -1,18 +1,25 @@
 //! ESP packets (RFC 4303) over buffers: sequence numbers, padding, ICV, replay window. No I/O, no threads, no clock.
 //!
 //! An [`OutboundSa`] seals a packet where it lies, an [`InboundSa`] opens one where it lies; nothing is allocated per packet.
-//! What differs between suites stands behind one trait, [`Transform`].
+//! What differs between suites stands behind one trait, [`Transform`]. Either way a packet goes through three steps, each of
+//! which can be called alone: plan (every bounds check), crypt (in place), finish (trailer, and the replay window).
 
 mod aead;
 mod drop;
 mod inbound;
+mod inner;
 mod outbound;
+mod resync;
 mod suite;
 mod transform;
 mod window;
 
+#[cfg(test)]
+mod drop_in_tests;
+
 pub use drop::Drop;
 pub use inbound::{InboundSa, Opened};
+pub use inner::inner_len;
 pub use outbound::{OutboundSa, SequenceExhausted};
 pub use suite::{KeyError, Suite};
 pub use transform::{Job, Transform};

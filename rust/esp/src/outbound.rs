@@ -27,7 +27,7 @@ pub struct OutboundSa {
     transform: Box<dyn Transform>,
     header_len: usize,
     icv_len: usize,
-    alignment: usize,
+    pad_to: usize,
     last: u64,
     next: AtomicU64,
 }
@@ -36,17 +36,37 @@ impl OutboundSa {
     /// An SA whose last sent packet had `last_sequence_number` (0: none yet). Fails when `keymat` is not as long as the suite
     /// takes.
     pub fn new(spi: u32, suite: Suite, keymat: &[u8], esn: bool, last_sequence_number: u64) -> Result<Self, KeyError> {
-        let transform = suite.transform(keymat, esn)?;
-        Ok(Self {
+        Ok(Self::with_transform(spi, suite, suite.transform(keymat, esn)?, esn, last_sequence_number))
+    }
+
+    pub(crate) fn with_transform(
+        spi: u32,
+        suite: Suite,
+        transform: Box<dyn Transform>,
+        esn: bool,
+        last_sequence_number: u64,
+    ) -> Self {
+        Self {
             spi,
             suite,
             header_len: SPI_AND_SEQUENCE + transform.iv_len(),
             icv_len: transform.icv_len(),
-            alignment: transform.preferred_alignment(),
+            pad_to: transform.preferred_alignment(),
             transform,
             last: if esn { u64::MAX - 1 } else { u64::from(u32::MAX) },
             next: AtomicU64::new(last_sequence_number.saturating_add(1)),
-        })
+        }
+    }
+
+    /// Pads payload and trailer to a multiple of `octets`, rounded down to a power of two between the suite's alignment and 256.
+    ///
+    /// Without it the suite's preference holds: 16 for AES-GCM, because whole blocks are cheaper to seal than a partial one; 4
+    /// for `ChaCha20`, the least RFC 4303 2.4 allows. 4 is right where 12 octets would cost more than time, as on a path whose
+    /// MTU has no room for them.
+    #[must_use]
+    pub fn pad_to(mut self, octets: usize) -> Self {
+        self.pad_to = 1 << octets.clamp(self.transform.alignment(), 256).ilog2();
+        self
     }
 
     /// The SPI, as in the packets.
@@ -85,10 +105,12 @@ impl OutboundSa {
 
     /// Octets from the SPI to the ICV of a packet with `inner_len` octets of payload.
     ///
-    /// Payload and trailer are padded to whole cipher blocks where the suite is faster so: at most 12 octets more than RFC 4303
-    /// asks for.
+    /// Payload and trailer are padded as [`pad_to`](Self::pad_to) says: unless told otherwise to whole cipher blocks where the
+    /// suite is faster so, at most 12 octets more than RFC 4303 asks for.
+    #[inline]
     pub fn packet_len(&self, inner_len: usize) -> usize {
-        self.header_len + (inner_len + TRAILER).next_multiple_of(self.alignment) + self.icv_len
+        let mask = self.pad_to - 1;
+        self.header_len + ((inner_len + TRAILER + mask) & !mask) + self.icv_len
     }
 
     /// Seals a packet of exactly `packet_len(inner_len)` octets whose payload is already at `header_len()`.
@@ -103,7 +125,7 @@ impl OutboundSa {
         self.transform.seal(&mut Job { sequence_number, packet });
     }
 
-    /// Seals a run of packets that were planned with [`plan`](Self::plan).
+    /// Seals a run of packets that were planned with [`plan`](Self::plan), side by side where the suite can.
     pub fn seal_planned(&self, jobs: &mut [Job<'_>]) {
         self.transform.seal_batch(jobs);
     }

@@ -11,8 +11,13 @@ pub struct Job<'a> {
 /// Encryption with integrity under one key.
 ///
 /// A transform owns its keys, erases them when it is dropped, and shows them to nobody. Bounds are checked by the SA before it
-/// is called: a packet is at least SPI, sequence number, IV, trailer and ICV long, and its payload is a multiple of
+/// is called: a packet is at least SPI, sequence number, IV, trailer and ICV long, and payload with trailer is a multiple of
 /// [`alignment`](Self::alignment).
+///
+/// What the suites need of it: counter modes (GCM, CCM, CTR, `ChaCha20`) write the sequence number as IV; CBC, whose IV must not
+/// be foreseen (RFC 3602 3), owns the key of a generator; GMAC and NULL leave the payload as it is; integrity by HMAC covers
+/// the high half of the sequence number with ESN (RFC 4303 2.2.1), which is why a [`Job`] carries all of it. AH puts its ICV
+/// between header and payload: its SA has other plan and finish steps around the same job.
 pub trait Transform: Send + Sync {
     /// Octets of IV in a packet.
     fn iv_len(&self) -> usize;
@@ -20,10 +25,10 @@ pub trait Transform: Send + Sync {
     /// Octets of ICV in a packet.
     fn icv_len(&self) -> usize;
 
-    /// Payload and trailer together are a multiple of this many octets (at least 4, RFC 4303 2.4).
+    /// Payload and trailer together are a multiple of this many octets: a power of two, at least 4 (RFC 4303 2.4).
     fn alignment(&self) -> usize;
 
-    /// Payload and trailer are padded to a multiple of this where that is cheaper; a multiple of the alignment.
+    /// Payload and trailer are padded to a multiple of this where that is cheaper: a power of two, at least the alignment.
     fn preferred_alignment(&self) -> usize {
         self.alignment()
     }

@@ -43,7 +43,21 @@ fn sealing_and_opening_allocate_nothing() {
             }
             inbound.open_batch(&mut slices, &mut results);
             assert!(results.iter().all(Result::is_ok));
+            for (number, packet) in outbound.claim(64).unwrap().zip(&mut slices) {
+                outbound.seal_in_place(number, packet, 1400, 4);
+                assert!(inbound.open_in_place(packet).is_ok());
+            }
         }
+        // Forged packets, replays and the search for a sender far ahead (RFC 4303 A3) cost none either.
+        outbound.seal_in_place(outbound.claim(1).unwrap().start, slices[0], 1400, 4);
+        slices[0][30] ^= 1;
+        let mut forged = [0_u8; 1500];
+        let forged = &mut forged[..slices[0].len()];
+        for _ in 0..300 {
+            forged.copy_from_slice(slices[0]);
+            assert_eq!(inbound.open_in_place(forged), Err(Drop::IcvMismatch));
+        }
+        assert_eq!(inbound.open_in_place(slices[1]), Err(Drop::Replayed));
         assert_eq!(ALLOCATIONS.with(Cell::get), before);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use ironswan_esp::{Drop, InboundSa, OutboundSa, SequenceExhausted, Suite};
+use ironswan_esp::{Drop, InboundSa, Job, OutboundSa, SequenceExhausted, Suite};
 
 fn pair(suite: Suite, esn: bool, last: u64) -> (OutboundSa, InboundSa) {
     let keymat: Vec<u8> = (0..suite.keymat_len() as u8).collect();
@@ -117,29 +117,122 @@ fn a_batch_gives_what_its_packets_give_one_by_one() {
 }
 
 #[test]
+fn of_duplicates_in_batches_of_several_threads_exactly_one_each_is_opened() {
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, true, u64::from(u32::MAX) - 1000);
+    let mut opened_in_all = 0;
+    for _ in 0..100 {
+        let packets: Vec<Vec<u8>> = (0..20_u8).map(|octet| sealed(&outbound, &[octet; 30], 4)).collect();
+        let opened: Vec<u64> = std::thread::scope(|scope| {
+            let open = || {
+                let mut packets = packets.clone();
+                let mut slices: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
+                let mut results = vec![Err(Drop::Malformed); slices.len()];
+                inbound.open_batch(&mut slices, &mut results);
+                results.into_iter().flatten().map(|opened| opened.sequence_number).collect::<Vec<_>>()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let distinct: std::collections::BTreeSet<u64> = opened.iter().copied().collect();
+        assert_eq!((opened.len(), distinct.len()), (20, 20));
+        opened_in_all += opened.len();
+    }
+    assert_eq!(opened_in_all, 2000);
+    assert_eq!(inbound.window().highest(), u64::from(u32::MAX) + 1000);
+}
+
+#[test]
+fn the_steps_one_by_one_are_the_whole() {
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let mut packet = sealed(&outbound, b"step by step", 4);
+    let low = inbound.plan(&packet).unwrap();
+    let sequence_number = inbound.check(low).unwrap();
+    assert_eq!(inbound.check(low), Ok(sequence_number), "to check moves nothing");
+    assert_eq!(inbound.open(sequence_number, &mut packet), Ok(sequence_number));
+    assert_eq!(inbound.check(low), Ok(sequence_number), "to open moves nothing");
+    assert_eq!(inbound.mark(sequence_number), Ok(()));
+    assert_eq!(inbound.mark(sequence_number), Err(Drop::Replayed), "another thread was first");
+    assert_eq!(inbound.check(low), Err(Drop::Replayed));
+    let opened = inbound.finish(sequence_number, &packet).unwrap();
+    assert_eq!(&packet[opened.range], b"step by step");
+}
+
+#[test]
+fn packets_planned_and_sealed_as_a_run_are_those_sealed_one_by_one() {
+    let (one_by_one, inbound) = pair(Suite::Aes256Gcm16, false, 0);
+    let (run, _) = pair(Suite::Aes256Gcm16, false, 0);
+    let expected: Vec<Vec<u8>> = (0..5).map(|octet| sealed(&one_by_one, &[octet; 33], 4)).collect();
+    let mut packets: Vec<Vec<u8>> = (0..5).map(|octet| vec![octet; run.packet_len(33)]).collect();
+    let numbers = run.claim(5).unwrap();
+    let mut jobs: Vec<Job<'_>> = numbers
+        .zip(&mut packets)
+        .map(|(sequence_number, packet)| {
+            run.plan(sequence_number, packet, 33, 4);
+            Job { sequence_number, packet }
+        })
+        .collect();
+    run.seal_planned(&mut jobs);
+    assert_eq!(packets, expected);
+    assert!(packets.iter_mut().all(|packet| inbound.open_in_place(packet).is_ok()));
+}
+
+#[test]
+fn payload_is_padded_as_told_and_never_less_than_the_suite_needs() {
+    let padded = |octets: usize| pair(Suite::Aes128Gcm16, false, 0).0.pad_to(octets).packet_len(21) - 32;
+    assert_eq!([padded(0), padded(4), padded(8), padded(15)], [24, 24, 24, 24]);
+    assert_eq!([padded(16), padded(64), padded(256), padded(1000)], [32, 64, 256, 256]);
+    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let outbound = outbound.pad_to(256);
+    // 255 octets of padding, the most there can be.
+    let mut packet = sealed(&outbound, &[6; 255], 4);
+    let opened = inbound.open_in_place(&mut packet).unwrap();
+    assert_eq!(packet[opened.range], [6; 255]);
+}
+
+#[test]
 fn a_dummy_packet_is_authentic_and_dropped() {
     let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
     assert_eq!(inbound.open_in_place(&mut sealed(&outbound, b"nothing", 59)), Err(Drop::Dummy));
     assert_eq!(inbound.window().highest(), 1);
 }
 
-#[test]
-fn padding_that_lies_is_refused() {
+/// An SA, and a packet to it with any octets at all as its authentic body.
+fn authentic(sequence_number: u8, body: &[u8]) -> (InboundSa, Vec<u8>) {
     let keymat = [7; 20];
     let inbound = InboundSa::new(1, Suite::Aes128Gcm16, &keymat, false, 64, 0).unwrap();
     let key =
         ring::aead::LessSafeKey::new(ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, &keymat[..16]).unwrap());
-    for (sequence_number, trailer) in (1_u64..).zip([[1, 2, 4, 4], [1, 1, 2, 4], [0, 0, 200, 4]]) {
-        let mut packet = vec![0, 0, 0, 1, 0, 0, 0, sequence_number as u8];
-        packet.extend(sequence_number.to_be_bytes());
-        let mut body = trailer.to_vec();
-        let mut nonce = [7; 12];
-        nonce[4..].copy_from_slice(&sequence_number.to_be_bytes());
-        let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
-        key.seal_in_place_append_tag(nonce, ring::aead::Aad::from(&packet[..8]), &mut body).unwrap();
-        packet.extend(body);
+    let mut packet = vec![0, 0, 0, 1, 0, 0, 0, sequence_number];
+    packet.extend(u64::from(sequence_number).to_be_bytes());
+    let mut nonce = [7; 12];
+    nonce[4..].copy_from_slice(&packet[8..]);
+    let nonce = ring::aead::Nonce::assume_unique_for_key(nonce);
+    let mut body = body.to_vec();
+    key.seal_in_place_append_tag(nonce, ring::aead::Aad::from(&packet[..8]), &mut body).unwrap();
+    packet.extend(body);
+    (inbound, packet)
+}
+
+#[test]
+fn padding_that_lies_is_refused() {
+    for (sequence_number, trailer) in (1..).zip([[1, 2, 4, 4], [1, 1, 2, 4], [0, 0, 200, 4], [9, 9, 3, 4]]) {
+        let (inbound, mut packet) = authentic(sequence_number, &trailer);
         assert_eq!(inbound.open_in_place(&mut packet), Err(Drop::BadPadding), "{trailer:?}");
     }
+}
+
+#[test]
+fn an_authentic_packet_without_a_whole_trailer_is_malformed_and_moves_nothing() {
+    for body in [&[][..], &[4], &[0, 4], &[1, 1, 4], &[1, 2, 3, 3, 4]] {
+        let (inbound, mut packet) = authentic(1, body);
+        assert_eq!(inbound.open_in_place(&mut packet.clone()), Err(Drop::Malformed), "{body:?}");
+        let mut results = [Err(Drop::Dummy)];
+        inbound.open_batch(&mut [packet.as_mut_slice()], &mut results);
+        assert_eq!(results[0], Err(Drop::Malformed), "{body:?}");
+        assert_eq!(inbound.window().highest(), 0);
+    }
+    let (inbound, mut packet) = authentic(1, &[1, 2, 2, 4]);
+    assert_eq!(inbound.open_in_place(&mut packet).map(|opened| opened.range), Ok(16..16), "an empty payload");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! code behind the ICV is reached too.
 #![no_main]
 
-use ironswan_esp::{InboundSa, OutboundSa, Suite};
+use ironswan_esp::{Drop, InboundSa, OutboundSa, Suite, inner_len};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -17,12 +17,22 @@ fuzz_target!(|input: &[u8]| {
     if choice & 8 != 0 {
         let Ok(outbound) = OutboundSa::new(1, suite, &keymat, esn, 0) else { return };
         let Ok(numbers) = outbound.claim(1) else { return };
-        let next_header = rest.first().copied().unwrap_or(4);
+        let next_header = [4, 41, rest.first().copied().unwrap_or(4), 59][usize::from(choice >> 4 & 3)];
         packet = vec![0; outbound.packet_len(rest.len())];
         packet[outbound.header_len()..][..rest.len()].copy_from_slice(rest);
         outbound.seal_in_place(numbers.start, &mut packet, rest.len(), next_header);
     }
-    if let Ok(opened) = inbound.open_in_place(&mut packet) {
+    let Ok(batch) = InboundSa::new(1, suite, &keymat, esn, 64, 0) else { return };
+    let mut copies = [packet.clone(), packet.clone()];
+    let mut results = [Err(Drop::Malformed), Err(Drop::Malformed)];
+    batch.open_batch(&mut copies.each_mut().map(Vec::as_mut_slice), &mut results);
+    let opened = inbound.open_in_place(&mut packet);
+    assert_eq!(results[0], opened, "a batch gives what a single packet gives");
+    assert!(results[1].is_err(), "a packet opens once");
+    if let Ok(opened) = opened {
         assert!(opened.range.end <= packet.len() && choice & 8 != 0, "only what was sealed opens");
+        let payload = &packet[opened.range];
+        assert_eq!(payload, rest);
+        assert!(inner_len(opened.next_header, payload).is_none_or(|length| (20..=payload.len()).contains(&length)));
     }
 });
