@@ -5,9 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ring::hmac;
 
-use crate::{Drop, InboundSa, Job, OutboundSa, ReplayWindow, Suite, Transform};
+use crate::erased::Erased;
+use crate::transform::{Job, Transform};
+use crate::{Drop, InboundSa, OutboundSa, ReplayWindow, Suite};
 
 const ICV: usize = 16;
+
+fn suite() -> Suite {
+    Suite::from_keyword("null-sha256").unwrap()
+}
 
 /// NULL with HMAC-SHA2-256-128, separate integrity (RFC 4303 3.3.2.1), that counts how it is called.
 struct Null {
@@ -18,9 +24,13 @@ struct Null {
 }
 
 impl Null {
-    fn boxed(esn: bool) -> (Box<dyn Transform>, &'static AtomicUsize, &'static AtomicUsize) {
+    fn boxed(esn: bool) -> (Erased<dyn Transform>, &'static AtomicUsize, &'static AtomicUsize) {
         let (batches, singles): (&AtomicUsize, &AtomicUsize) = (Box::leak(Box::default()), Box::leak(Box::default()));
-        (Box::new(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &[9; 32]), esn, batches, singles }), batches, singles)
+        (
+            Erased::new(Box::new(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &[9; 32]), esn, batches, singles })),
+            batches,
+            singles,
+        )
     }
 
     fn icv(&self, sequence_number: u64, covered: &[u8]) -> [u8; ICV] {
@@ -46,7 +56,9 @@ impl Transform for Null {
         4
     }
 
-    fn seal(&self, job: &mut Job<'_>) {
+    fn write_iv(&self, _: &mut Job<'_>) {}
+
+    fn encrypt(&self, job: &mut Job<'_>) {
         self.singles.fetch_add(1, Relaxed);
         let (covered, icv) = job.packet.split_at_mut(job.packet.len() - ICV);
         icv.copy_from_slice(&self.icv(job.sequence_number, covered));
@@ -69,10 +81,10 @@ impl Transform for Null {
 }
 
 fn pair(esn: bool, last: u64) -> (OutboundSa, InboundSa, &'static AtomicUsize, &'static AtomicUsize) {
-    let outbound = OutboundSa::with_transform(7, Suite::Aes128Gcm16, Null::boxed(esn).0, esn, last);
+    let outbound = OutboundSa::with_transform(7, suite(), Null::boxed(esn).0, esn, last);
     let (transform, batches, singles) = Null::boxed(esn);
     let window = ReplayWindow::new(64, esn, last);
-    (outbound, InboundSa::with_transform(7, Suite::Aes128Gcm16, transform, esn, window), batches, singles)
+    (outbound, InboundSa::with_transform(7, suite(), transform, esn, window), batches, singles)
 }
 
 fn sealed(sa: &OutboundSa, payload: &[u8]) -> Vec<u8> {

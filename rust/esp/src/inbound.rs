@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::drop::Drop;
+use crate::erased::Erased;
 use crate::resync;
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
@@ -29,7 +30,7 @@ pub struct Opened {
 pub struct InboundSa {
     spi: u32,
     suite: Suite,
-    transform: Box<dyn Transform>,
+    transform: Erased<dyn Transform>,
     header_len: usize,
     icv_len: usize,
     alignment: usize,
@@ -58,7 +59,7 @@ impl InboundSa {
     pub(crate) fn with_transform(
         spi: u32,
         suite: Suite,
-        transform: Box<dyn Transform>,
+        transform: Erased<dyn Transform>,
         esn: bool,
         window: ReplayWindow,
     ) -> Self {

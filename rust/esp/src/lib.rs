@@ -1,28 +1,46 @@
 //! ESP packets (RFC 4303) over buffers: sequence numbers, padding, ICV, replay window. No I/O, no threads, no clock.
 //!
 //! An [`OutboundSa`] seals a packet where it lies, an [`InboundSa`] opens one where it lies; nothing is allocated per packet.
-//! What differs between suites stands behind one trait, [`Transform`]. Either way a packet goes through three steps, each of
+//! What differs between suites stands behind one trait, `Transform`. Either way a packet goes through three steps, each of
 //! which can be called alone: plan (every bounds check), crypt (in place), finish (trailer, and the replay window).
 
 mod aead;
+mod block_mac;
+mod ccm;
+mod ciphers;
+mod composed;
 mod drop;
+mod encr;
+mod erased;
+mod gcm;
+mod gmac;
+mod hash;
+mod hmac;
 mod inbound;
 mod inner;
+mod integ;
+mod lanes;
+mod mac;
 mod outbound;
 mod resync;
+mod ring_key;
 mod suite;
 mod transform;
 mod window;
 
 #[cfg(test)]
 mod drop_in_tests;
+#[cfg(test)]
+mod vectors;
 
 pub use drop::Drop;
+pub use encr::{ENCR, Encr, Standing};
 pub use inbound::{InboundSa, Opened};
 pub use inner::inner_len;
+pub use integ::{INTEG, Integ};
 pub use outbound::{OutboundSa, SequenceExhausted};
 pub use suite::{KeyError, Suite};
-pub use transform::{Job, Transform};
+pub use transform::Job;
 pub use window::ReplayWindow;
 
 /// SPI and sequence number (RFC 4303 2).

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::erased::Erased;
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
 use crate::{PADDING, SPI_AND_SEQUENCE, TRAILER};
@@ -24,7 +25,7 @@ impl std::error::Error for SequenceExhausted {}
 pub struct OutboundSa {
     spi: u32,
     suite: Suite,
-    transform: Box<dyn Transform>,
+    transform: Erased<dyn Transform>,
     header_len: usize,
     icv_len: usize,
     pad_to: usize,
@@ -42,7 +43,7 @@ impl OutboundSa {
     pub(crate) fn with_transform(
         spi: u32,
         suite: Suite,
-        transform: Box<dyn Transform>,
+        transform: Erased<dyn Transform>,
         esn: bool,
         last_sequence_number: u64,
     ) -> Self {

@@ -18,7 +18,7 @@ pub struct Job<'a> {
 /// be foreseen (RFC 3602 3), owns the key of a generator; GMAC and NULL leave the payload as it is; integrity by HMAC covers
 /// the high half of the sequence number with ESN (RFC 4303 2.2.1), which is why a [`Job`] carries all of it. AH puts its ICV
 /// between header and payload: its SA has other plan and finish steps around the same job.
-pub trait Transform: Send + Sync {
+pub(crate) trait Transform: Send + Sync {
     /// Octets of IV in a packet.
     fn iv_len(&self) -> usize;
 
@@ -33,8 +33,17 @@ pub trait Transform: Send + Sync {
         self.alignment()
     }
 
-    /// Writes the IV, encrypts, and writes the ICV. SPI, sequence number, payload and trailer are already there.
-    fn seal(&self, job: &mut Job<'_>);
+    /// Writes an IV that never repeats under this key.
+    fn write_iv(&self, job: &mut Job<'_>);
+
+    /// Encrypts under the IV that is there, and writes the ICV. SPI, sequence number, payload and trailer are already there.
+    fn encrypt(&self, job: &mut Job<'_>);
+
+    /// Writes the IV, encrypts, and writes the ICV.
+    fn seal(&self, job: &mut Job<'_>) {
+        self.write_iv(job);
+        self.encrypt(job);
+    }
 
     /// Checks the ICV and decrypts in place. False, with the packet's content undefined, when the ICV does not match.
     fn open(&self, job: &mut Job<'_>) -> bool;

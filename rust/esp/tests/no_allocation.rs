@@ -29,29 +29,29 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn sealing_and_opening_allocate_nothing() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let keymat = vec![3; suite.keymat_len()];
         let outbound = OutboundSa::new(1, suite, &keymat, true, 0).unwrap();
         let inbound = InboundSa::new(1, suite, &keymat, true, 1024, 0).unwrap();
-        let mut packets = vec![vec![0_u8; outbound.packet_len(1400)]; 64];
+        let mut packets = vec![vec![0_u8; outbound.packet_len(400)]; 64];
         let mut slices: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
         let mut results = vec![Err(Drop::Malformed); 64];
         let before = ALLOCATIONS.with(Cell::get);
-        for _ in 0..10 {
+        for _ in 0..2 {
             for (number, packet) in outbound.claim(64).unwrap().zip(&mut slices) {
-                outbound.seal_in_place(number, packet, 1400, 4);
+                outbound.seal_in_place(number, packet, 400, 4);
             }
             inbound.open_batch(&mut slices, &mut results);
             assert!(results.iter().all(Result::is_ok));
             for (number, packet) in outbound.claim(64).unwrap().zip(&mut slices) {
-                outbound.seal_in_place(number, packet, 1400, 4);
+                outbound.seal_in_place(number, packet, 400, 4);
                 assert!(inbound.open_in_place(packet).is_ok());
             }
         }
         // Forged packets, replays and the search for a sender far ahead (RFC 4303 A3) cost none either.
-        outbound.seal_in_place(outbound.claim(1).unwrap().start, slices[0], 1400, 4);
+        outbound.seal_in_place(outbound.claim(1).unwrap().start, slices[0], 400, 4);
         slices[0][30] ^= 1;
-        let mut forged = [0_u8; 1500];
+        let mut forged = [0_u8; 600];
         let forged = &mut forged[..slices[0].len()];
         for _ in 0..300 {
             forged.copy_from_slice(slices[0]);

@@ -7,11 +7,11 @@ use ironswan_esp::{Drop, InboundSa, Opened, OutboundSa, Suite};
 const FAILURES: usize = 128;
 
 fn outbound(esn: bool, last: u64) -> OutboundSa {
-    OutboundSa::new(1, Suite::Aes128Gcm16, &[7; 20], esn, last).unwrap()
+    OutboundSa::new(1, Suite::from_keyword("aes128gcm16").unwrap(), &[7; 20], esn, last).unwrap()
 }
 
 fn inbound(esn: bool, highest: u64) -> InboundSa {
-    InboundSa::new(1, Suite::Aes128Gcm16, &[7; 20], esn, 64, highest).unwrap()
+    InboundSa::new(1, Suite::from_keyword("aes128gcm16").unwrap(), &[7; 20], esn, 64, highest).unwrap()
 }
 
 fn sealed(sa: &OutboundSa, len: usize) -> Vec<u8> {

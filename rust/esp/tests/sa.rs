@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ironswan_esp::{Drop, InboundSa, Job, OutboundSa, SequenceExhausted, Suite};
 
+fn suite(keyword: &str) -> Suite {
+    Suite::from_keyword(keyword).unwrap()
+}
+
 fn pair(suite: Suite, esn: bool, last: u64) -> (OutboundSa, InboundSa) {
     let keymat: Vec<u8> = (0..suite.keymat_len() as u8).collect();
     let outbound = OutboundSa::new(0x1234, suite, &keymat, esn, last).unwrap();
@@ -21,13 +25,13 @@ fn sealed(sa: &OutboundSa, payload: &[u8], next_header: u8) -> Vec<u8> {
 
 #[test]
 fn every_length_comes_back_as_it_was() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         for esn in [false, true] {
             let (outbound, inbound) = pair(suite, esn, 0);
-            for len in 0..300_usize {
+            for len in (0..40_usize).chain([255, 256, 257, 299]) {
                 let payload: Vec<u8> = (0..len).map(|i| i as u8).collect();
                 let mut packet = sealed(&outbound, &payload, 4);
-                assert_eq!((packet.len() - 32) % 4, 0, "RFC 4303 2.4");
+                assert_eq!((packet.len() - outbound.header_len() - suite.icv_len()) % 4, 0, "RFC 4303 2.4");
                 let opened = inbound.open_in_place(&mut packet).unwrap();
                 assert_eq!(&packet[opened.range], payload);
             }
@@ -37,25 +41,25 @@ fn every_length_comes_back_as_it_was() {
 
 #[test]
 fn the_first_packet_has_sequence_number_one() {
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
     let opened = inbound.open_in_place(&mut sealed(&outbound, b"x", 4)).unwrap();
     assert_eq!(opened.sequence_number, 1);
 }
 
 #[test]
 fn sequence_numbers_end_before_they_wrap() {
-    let (outbound, _) = pair(Suite::Aes128Gcm16, false, u64::from(u32::MAX) - 2);
+    let (outbound, _) = pair(suite("aes128gcm16"), false, u64::from(u32::MAX) - 2);
     assert_eq!(outbound.claim(3), Err(SequenceExhausted));
     assert_eq!(outbound.claim(2), Ok(u64::from(u32::MAX) - 1..u64::from(u32::MAX) + 1));
     assert_eq!(outbound.claim(1), Err(SequenceExhausted));
-    let (outbound, _) = pair(Suite::Aes128Gcm16, true, u64::MAX - 2);
+    let (outbound, _) = pair(suite("aes128gcm16"), true, u64::MAX - 2);
     assert_eq!(outbound.claim(1), Ok(u64::MAX - 1..u64::MAX));
     assert_eq!(outbound.claim(1), Err(SequenceExhausted));
 }
 
 #[test]
 fn esn_carries_on_across_two_to_the_32() {
-    let (outbound, inbound) = pair(Suite::ChaCha20Poly1305, true, u64::from(u32::MAX) - 3);
+    let (outbound, inbound) = pair(suite("chacha20poly1305"), true, u64::from(u32::MAX) - 3);
     for _ in 0..10 {
         inbound.open_in_place(&mut sealed(&outbound, b"payload", 4)).unwrap();
     }
@@ -64,7 +68,7 @@ fn esn_carries_on_across_two_to_the_32() {
 
 #[test]
 fn threads_never_share_a_sequence_number() {
-    let (outbound, _) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, _) = pair(suite("aes128gcm16"), false, 0);
     let mut claimed: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|n| {
@@ -84,7 +88,7 @@ fn threads_never_share_a_sequence_number() {
 
 #[test]
 fn of_duplicates_in_several_threads_exactly_one_is_opened() {
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
     for _ in 0..200 {
         let packet = sealed(&outbound, b"only once", 4);
         let opened = AtomicUsize::new(0);
@@ -101,7 +105,7 @@ fn of_duplicates_in_several_threads_exactly_one_is_opened() {
 
 #[test]
 fn a_batch_gives_what_its_packets_give_one_by_one() {
-    let (outbound, inbound) = pair(Suite::Aes256Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes256gcm16"), false, 0);
     let mut packets: Vec<Vec<u8>> = (0..6).map(|i| sealed(&outbound, &[i; 40], 4)).collect();
     packets[1] = packets[0].clone();
     packets[3][20] ^= 1;
@@ -118,7 +122,7 @@ fn a_batch_gives_what_its_packets_give_one_by_one() {
 
 #[test]
 fn of_duplicates_in_batches_of_several_threads_exactly_one_each_is_opened() {
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, true, u64::from(u32::MAX) - 1000);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), true, u64::from(u32::MAX) - 1000);
     let mut opened_in_all = 0;
     for _ in 0..100 {
         let packets: Vec<Vec<u8>> = (0..20_u8).map(|octet| sealed(&outbound, &[octet; 30], 4)).collect();
@@ -143,7 +147,7 @@ fn of_duplicates_in_batches_of_several_threads_exactly_one_each_is_opened() {
 
 #[test]
 fn the_steps_one_by_one_are_the_whole() {
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
     let mut packet = sealed(&outbound, b"step by step", 4);
     let low = inbound.plan(&packet).unwrap();
     let sequence_number = inbound.check(low).unwrap();
@@ -159,8 +163,8 @@ fn the_steps_one_by_one_are_the_whole() {
 
 #[test]
 fn packets_planned_and_sealed_as_a_run_are_those_sealed_one_by_one() {
-    let (one_by_one, inbound) = pair(Suite::Aes256Gcm16, false, 0);
-    let (run, _) = pair(Suite::Aes256Gcm16, false, 0);
+    let (one_by_one, inbound) = pair(suite("aes256gcm16"), false, 0);
+    let (run, _) = pair(suite("aes256gcm16"), false, 0);
     let expected: Vec<Vec<u8>> = (0..5).map(|octet| sealed(&one_by_one, &[octet; 33], 4)).collect();
     let mut packets: Vec<Vec<u8>> = (0..5).map(|octet| vec![octet; run.packet_len(33)]).collect();
     let numbers = run.claim(5).unwrap();
@@ -178,10 +182,10 @@ fn packets_planned_and_sealed_as_a_run_are_those_sealed_one_by_one() {
 
 #[test]
 fn payload_is_padded_as_told_and_never_less_than_the_suite_needs() {
-    let padded = |octets: usize| pair(Suite::Aes128Gcm16, false, 0).0.pad_to(octets).packet_len(21) - 32;
+    let padded = |octets: usize| pair(suite("aes128gcm16"), false, 0).0.pad_to(octets).packet_len(21) - 32;
     assert_eq!([padded(0), padded(4), padded(8), padded(15)], [24, 24, 24, 24]);
     assert_eq!([padded(16), padded(64), padded(256), padded(1000)], [32, 64, 256, 256]);
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
     let outbound = outbound.pad_to(256);
     // 255 octets of padding, the most there can be.
     let mut packet = sealed(&outbound, &[6; 255], 4);
@@ -191,7 +195,7 @@ fn payload_is_padded_as_told_and_never_less_than_the_suite_needs() {
 
 #[test]
 fn a_dummy_packet_is_authentic_and_dropped() {
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
     assert_eq!(inbound.open_in_place(&mut sealed(&outbound, b"nothing", 59)), Err(Drop::Dummy));
     assert_eq!(inbound.window().highest(), 1);
 }
@@ -199,7 +203,7 @@ fn a_dummy_packet_is_authentic_and_dropped() {
 /// An SA, and a packet to it with any octets at all as its authentic body.
 fn authentic(sequence_number: u8, body: &[u8]) -> (InboundSa, Vec<u8>) {
     let keymat = [7; 20];
-    let inbound = InboundSa::new(1, Suite::Aes128Gcm16, &keymat, false, 64, 0).unwrap();
+    let inbound = InboundSa::new(1, suite("aes128gcm16"), &keymat, false, 64, 0).unwrap();
     let key =
         ring::aead::LessSafeKey::new(ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, &keymat[..16]).unwrap());
     let mut packet = vec![0, 0, 0, 1, 0, 0, 0, sequence_number];
@@ -237,9 +241,77 @@ fn an_authentic_packet_without_a_whole_trailer_is_malformed_and_moves_nothing() 
 
 #[test]
 fn key_material_of_the_wrong_length_is_refused_in_words_without_the_key() {
-    let error = OutboundSa::new(1, Suite::Aes256Gcm16, &[0xab; 20], false, 0).unwrap_err().to_string();
-    assert_eq!(error, "aes256gcm16 takes 36 octets of key material (32 of key, 4 of salt), not 20");
-    let (outbound, inbound) = pair(Suite::Aes128Gcm16, false, 0);
-    assert_eq!(format!("{outbound:?}"), "OutboundSa { spi: 4660, suite: Aes128Gcm16, .. }");
-    assert_eq!(format!("{inbound:?}"), "InboundSa { spi: 4660, suite: Aes128Gcm16, .. }");
+    let error = OutboundSa::new(1, suite("aes256gcm16"), &[0xab; 20], false, 0).unwrap_err().to_string();
+    assert_eq!(error, "aes256gcm16 takes 36 octets of key material (32 of encryption key, 4 of salt), not 20");
+    let (outbound, inbound) = pair(suite("aes128gcm16"), false, 0);
+    assert_eq!(format!("{outbound:?}"), "OutboundSa { spi: 4660, suite: aes128gcm16, .. }");
+    assert_eq!(format!("{inbound:?}"), "InboundSa { spi: 4660, suite: aes128gcm16, .. }");
+}
+
+/// An authentic packet without a body has no trailer either: it is refused before anything reads one (E12).
+#[test]
+fn a_packet_too_short_for_its_trailer_is_malformed() {
+    for suite in Suite::all() {
+        let (outbound, inbound) = pair(suite, false, 0);
+        for body in 0..2 {
+            let mut packet = vec![0; outbound.header_len() + body + suite.icv_len()];
+            packet[7] = 1;
+            assert_eq!(inbound.open_in_place(&mut packet), Err(Drop::Malformed), "{suite}");
+        }
+    }
+}
+
+/// E18: no suite without integrity, none with two.
+#[test]
+fn suites_have_one_integrity_algorithm() {
+    for keyword in
+        ["aes128", "null", "aes128gcm16-sha256", "aes128gmac-sha256", "aes128-aes128gmac", "aes128-", "-sha256", ""]
+    {
+        assert!(Suite::from_keyword(keyword).is_none(), "{keyword}");
+    }
+    for suite in Suite::all() {
+        assert!(suite.icv_len() >= 8, "{suite}");
+        assert_eq!(Suite::from_keyword(&suite.to_string()), Some(suite));
+    }
+}
+
+/// E19, E22, E23, E24, E26, E28, E29: what each algorithm's RFC says of its lengths.
+#[test]
+fn lengths_are_those_of_the_rfcs() {
+    for (keyword, key, salt, iv, icv, integ_key) in [
+        ("aes128gcm16", 16, 4, 8, 16, 0),
+        ("aes256gcm8", 32, 4, 8, 8, 0),
+        ("aes192gcm12", 24, 4, 8, 12, 0),
+        ("aes128ccm8", 16, 3, 8, 8, 0),
+        ("aes256ccm16", 32, 3, 8, 16, 0),
+        ("aes128gmac", 16, 4, 8, 16, 0),
+        ("chacha20poly1305", 32, 4, 8, 16, 0),
+        ("aes128gcm16iiv", 16, 4, 0, 16, 0),
+        ("aes256-sha256", 32, 0, 16, 16, 32),
+        ("aes256-sha384", 32, 0, 16, 24, 48),
+        ("aes256-sha512", 32, 0, 16, 32, 64),
+        ("aes128-sha1", 16, 0, 16, 12, 20),
+        ("aes128-sha256_96", 16, 0, 16, 12, 32),
+        ("aes128ctr-sha256", 16, 4, 8, 16, 32),
+        ("3des-sha1", 24, 0, 8, 12, 20),
+        ("null-sha256", 0, 0, 0, 16, 32),
+    ] {
+        let suite = suite(keyword);
+        let encr = suite.encr();
+        let found = (encr.key_len, encr.salt_len, encr.iv_len, suite.icv_len(), suite.integ_key_len());
+        assert_eq!(found, (key, salt, iv, icv, integ_key), "{keyword}");
+    }
+    for never in ["des", "blowfish128", "idea", "aes128-md5"] {
+        assert!(Suite::from_keyword(never).is_none(), "{never}");
+    }
+}
+
+/// E19: an explicit IV of a counter mode is the sequence number, E26: so is an implicit one.
+#[test]
+fn counter_ivs_follow_the_sequence_number() {
+    for suite in Suite::all().filter(|suite| suite.encr().iv_len == 8 && suite.encr().block == 4) {
+        let (outbound, _) = pair(suite, true, 7 << 32 | 1);
+        let packet = sealed(&outbound, b"x", 4);
+        assert_eq!(packet[8..16], (7_u64 << 32 | 2).to_be_bytes(), "{suite}");
+    }
 }
