@@ -1,8 +1,29 @@
-"""Types of the native module. Addresses are text, SPIs and handles are ints; no packet ever enters Python."""
+"""Types of the native module. Addresses are text, SPIs and handles are ints, packets come in batches."""
 
-from typing import ClassVar, final
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from typing import ClassVar, Literal, final
 
-__all__ = ["Acquire", "DataPlane", "IkeDatagram", "SaNotice", "__version__", "udp_receive", "udp_send"]
+from typing_extensions import Buffer
+
+from ironswan.esp import Status
+from ironswan.policy.selectors import TrafficSelector
+
+__all__ = [
+    "Acquire",
+    "DataPlane",
+    "IkeDatagram",
+    "InboundSa",
+    "OutboundSa",
+    "PacketBatch",
+    "Results",
+    "SaNotice",
+    "SuiteInfo",
+    "__version__",
+    "suites",
+    "udp_receive",
+    "udp_send",
+]
 
 __version__: str
 
@@ -143,3 +164,165 @@ class DataPlane:
 
 def udp_send(sock_fd: int, size: int, seconds: float, rate: int = 0) -> int: ...
 def udp_receive(sock_fd: int, seconds: float) -> int: ...
+
+_Mode = Literal["tunnel", "transport"]
+_Framing = Literal["esp", "udp", "ip"]
+_Dont_Fragment = Literal["copy", "set", "clear"]
+_Selectors = Sequence[tuple[str | TrafficSelector, str | TrafficSelector]]
+
+@final
+class PacketBatch:
+    """Packets one behind the other in one read-only buffer, which memoryview and NumPy see without a copy.
+
+    Made of an iterable of contiguous buffers. Raises TypeError or BufferError on anything else.
+    """
+
+    def __new__(cls, packets: Iterable[Buffer] | None = None) -> PacketBatch: ...
+    @staticmethod
+    def from_buffer(buffer: Buffer, lengths: Sequence[int]) -> PacketBatch: ...
+    @staticmethod
+    def from_pcap(path: str | PathLike[str]) -> PacketBatch: ...
+    @property
+    def offsets(self) -> list[int]: ...
+    @property
+    def lengths(self) -> list[int]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def tolist(self) -> list[bytes]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> memoryview: ...
+    def __iter__(self) -> Iterator[memoryview]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Results:
+    """What came of a batch: as many entries everywhere as packets went in."""
+
+    @property
+    def packets(self) -> PacketBatch: ...
+    @property
+    def next_headers(self) -> bytes: ...
+    @property
+    def statuses(self) -> list[Status]: ...
+    @property
+    def status_codes(self) -> bytes: ...
+    @property
+    def sequence_numbers(self) -> list[int]: ...
+    @property
+    def ok(self) -> bool: ...
+    def __len__(self) -> int: ...
+
+@final
+class OutboundSa:
+    """An outbound ESP SA (RFC 4303 3.3), for any number of threads.
+
+    `keymat` is encryption key, salt and integrity key in one. `tunnel` holds the outer addresses, source first, and
+    `udp_encap` the ports. `sequence_number` is the last one sent. `dscp` is 0..63, or None to copy; `ecn` copies ECN
+    (RFC 6040 normal mode); `df` sets the outer DF bit. `tfc` pads inner packets to so many octets (RFC 4303 2.7);
+    `limits` says how many packets and inner octets may leave. Raises ValueError on what cannot be.
+    """
+
+    def __new__(
+        cls,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        mode: _Mode = "tunnel",
+        tunnel: tuple[str, str] | None = None,
+        udp_encap: tuple[int, int] | None = None,
+        esn: bool = False,
+        sequence_number: int = 0,
+        dscp: int | None = None,
+        ecn: bool = True,
+        df: _Dont_Fragment = "copy",
+        hop_limit: int = 64,
+        tfc: int | None = None,
+        limits: tuple[int, int] | None = None,
+    ) -> OutboundSa: ...
+    def encap(self, batch: PacketBatch, *, framing: _Framing = "esp", next_header: int = 61) -> Results: ...
+    def dummies(self, count: int, length: int, *, framing: _Framing = "esp") -> Results: ...
+    def overhead(self, length: int, *, framing: _Framing = "esp") -> int: ...
+    @property
+    def spi(self) -> int: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def sequence_number(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+@final
+class InboundSa:
+    """An inbound ESP SA (RFC 4303 3.4), for any number of threads.
+
+    `replay_window` is 32..65536 packets; nothing up to `sequence_number` is accepted. `selectors` are pairs of source
+    and destination (RFC 4301 5.2): decapsulated packets that fit none are dropped; None takes everything. `nat_oa`
+    holds the peer's addresses before a NAT (RFC 3948 3.1.2), for transport mode. Raises ValueError on what cannot be.
+    """
+
+    def __new__(
+        cls,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        mode: _Mode = "tunnel",
+        replay_window: int = 64,
+        esn: bool = False,
+        sequence_number: int = 0,
+        selectors: _Selectors | None = None,
+        nat_oa: tuple[str, str] | None = None,
+        ecn: bool = True,
+    ) -> InboundSa: ...
+    def decap(self, batch: PacketBatch, *, framing: _Framing = "esp") -> Results: ...
+    @property
+    def spi(self) -> int: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def sequence_number(self) -> int: ...
+    @property
+    def replay_window(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+@final
+class SuiteInfo:
+    """What there is to know of a suite. Lengths are octets, strength is bits."""
+
+    @property
+    def keyword(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def key_len(self) -> int: ...
+    @property
+    def salt_len(self) -> int: ...
+    @property
+    def integrity_key_len(self) -> int: ...
+    @property
+    def keymat_len(self) -> int: ...
+    @property
+    def iv_len(self) -> int: ...
+    @property
+    def icv_len(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+    @property
+    def rfc(self) -> str: ...
+    @property
+    def strength(self) -> int: ...
+    @property
+    def default(self) -> bool: ...
+    @property
+    def legacy(self) -> bool: ...
+
+def suites() -> list[SuiteInfo]: ...

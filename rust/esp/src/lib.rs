@@ -10,6 +10,7 @@ mod ccm;
 mod ciphers;
 mod composed;
 mod drop;
+pub mod encapsulation;
 mod encr;
 mod erased;
 mod gcm;

@@ -99,6 +99,19 @@ impl OutboundSa {
         }
     }
 
+    /// Takes as many sequence numbers as are left, at most `count`.
+    pub fn claim_up_to(&self, count: u64) -> Range<u64> {
+        let mut start = self.next.load(Relaxed);
+        loop {
+            // `last` is below the highest number, so this does not wrap.
+            let end = start.saturating_add(count).min(self.last + 1).max(start);
+            match self.next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
+                Ok(_) => return start..end,
+                Err(current) => start = current,
+            }
+        }
+    }
+
     /// Octets in front of the payload: SPI, sequence number, IV.
     pub fn header_len(&self) -> usize {
         self.header_len

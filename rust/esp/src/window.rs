@@ -40,6 +40,16 @@ impl ReplayWindow {
         self.size as u32
     }
 
+    /// The window as octets: bit i, counted from the least significant bit of the first octet, says whether the highest number
+    /// less i was seen.
+    pub fn bits(&self) -> Vec<u8> {
+        let mut octets = vec![0; (self.size as usize).div_ceil(8)];
+        for back in 0..self.size.min(self.highest) {
+            octets[back as usize / 8] |= u8::from(self.seen(self.highest - back)) << (back % 8);
+        }
+        octets
+    }
+
     /// All 64 bits of the sequence number of which a packet carries 32 (RFC 4303 A2.2). None: a number that cannot be.
     pub fn infer(&self, low: u32) -> Option<u64> {
         if !self.esn {

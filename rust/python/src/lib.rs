@@ -1,6 +1,7 @@
-//! The Python module `ironswan._native`: conversions between Python's values and the data plane's. No protocol logic.
+//! The Python module `ironswan._native`: conversions between Python's values and those of the ESP engine and the data plane. No protocol logic.
 
 mod dataplane;
+mod esp;
 mod notices;
 
 use std::os::fd::RawFd;
@@ -16,6 +17,10 @@ use ironswan_dataplane::traffic;
 mod native {
     #[pymodule_export]
     use super::dataplane::DataPlane;
+    #[pymodule_export]
+    use super::esp::registry::suites;
+    #[pymodule_export]
+    use super::esp::{InboundSa, OutboundSa, PacketBatch, Results, SuiteInfo};
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]

@@ -1,0 +1,135 @@
+//! The headers of an IP packet, read once: where they end, what stands behind them.
+
+use crate::SPI_AND_SEQUENCE;
+
+use super::protocol;
+
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+
+/// The headers of a packet up to where ESP is, or would be put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IpHeaders {
+    pub(crate) v6: bool,
+    /// Octets of all headers.
+    pub(crate) len: usize,
+    /// Octets of the packet by its own length field.
+    pub(crate) total: usize,
+    /// Where the number of what follows the headers stands.
+    pub(crate) protocol_at: usize,
+    /// That number.
+    pub(crate) protocol: u8,
+    /// Whether this is a part of a datagram.
+    pub(crate) fragment: bool,
+}
+
+impl IpHeaders {
+    /// None when it is no whole IP packet. What the buffer holds behind the packet is none of it.
+    #[inline]
+    pub(crate) fn read(packet: &[u8]) -> Option<Self> {
+        match packet.first()? >> 4 {
+            4 => Self::read_v4(packet),
+            6 => Self::read_v6(packet),
+            _ => None,
+        }
+    }
+
+    fn read_v4(packet: &[u8]) -> Option<Self> {
+        let header: &[u8; IPV4_HEADER] = packet.first_chunk()?;
+        let len = usize::from(header[0] & 15) * 4;
+        let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let whole = len >= IPV4_HEADER && (len..=packet.len()).contains(&total);
+        // More fragments, or an offset.
+        let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
+        whole.then_some(Self { v6: false, len, total, protocol_at: 9, protocol: header[9], fragment })
+    }
+
+    /// RFC 4303 3.1.1: ESP stands behind the extension headers that are for every hop, for routing and for fragmentation;
+    /// destination options before a routing header are read on the way and stay before it too.
+    fn read_v6(packet: &[u8]) -> Option<Self> {
+        let header: &[u8; IPV6_HEADER] = packet.first_chunk()?;
+        let total = IPV6_HEADER + usize::from(u16::from_be_bytes([header[4], header[5]]));
+        let packet = packet.get(..total)?;
+        let mut headers =
+            Self { v6: true, len: IPV6_HEADER, total, protocol_at: 6, protocol: header[6], fragment: false };
+        let mut before_options = headers;
+        while matches!(headers.protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
+            let extension = packet.get(headers.len..)?;
+            let [next, length, _, _, _, _, _, _] = extension.first_chunk()?;
+            let kind = headers.protocol;
+            if kind == DESTINATION_OPTIONS {
+                before_options = headers;
+            }
+            let extension_len = if kind == FRAGMENT { 8 } else { 8 + 8 * usize::from(*length) };
+            headers.fragment |= kind == FRAGMENT;
+            headers.protocol_at = headers.len;
+            headers.protocol = *next;
+            headers.len += extension_len;
+            if headers.len > total {
+                return None;
+            }
+            if kind != DESTINATION_OPTIONS {
+                before_options = headers;
+            } else if headers.protocol != ROUTING && headers.protocol != protocol::ESP {
+                // The last options are for the destination and may be protected.
+                return Some(before_options);
+            }
+        }
+        Some(headers)
+    }
+
+    /// What stands behind the headers.
+    pub(crate) fn payload<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        &packet[self.len..self.total]
+    }
+
+    /// The octet with DSCP and ECN.
+    pub(crate) fn traffic_class(packet: &[u8]) -> u8 {
+        if packet[0] >> 4 == 4 { packet[1] } else { packet[0] << 4 | packet[1] >> 4 }
+    }
+
+    /// Changes what follows the headers, and the length, in `packet`, which begins with these headers.
+    pub(crate) fn rewrite(&self, packet: &mut [u8], protocol: u8, total: usize) {
+        packet[self.protocol_at] = protocol;
+        if self.v6 {
+            packet[4..6].copy_from_slice(&((total - IPV6_HEADER) as u16).to_be_bytes());
+        } else {
+            packet[2..4].copy_from_slice(&(total as u16).to_be_bytes());
+            set_ipv4_checksum(&mut packet[..self.len]);
+        }
+    }
+}
+
+/// Writes the checksum of an IPv4 header.
+pub(crate) fn set_ipv4_checksum(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let checksum = !fold(sum(header));
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// The octets as 16-bit words, added up (RFC 1071).
+pub(crate) fn sum(octets: &[u8]) -> u64 {
+    let (words, rest) = octets.as_chunks::<2>();
+    let last = rest.first().map_or(0, |octet| u64::from(*octet) << 8);
+    words.iter().map(|word| u64::from(u16::from_be_bytes(*word))).sum::<u64>() + last
+}
+
+/// Carries added to the lowest bits.
+pub(crate) fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// Finds ESP behind a UDP header. None: another datagram, an IKE message, a keepalive (RFC 3948 2.2, 2.3).
+pub(crate) fn esp_in_udp(datagram: &[u8]) -> Option<&[u8]> {
+    let (header, payload) = datagram.split_first_chunk::<{ super::UDP_HEADER }>()?;
+    let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    let payload = payload.get(..len.checked_sub(super::UDP_HEADER)?)?;
+    (payload.len() >= SPI_AND_SEQUENCE && payload[..4] != [0; 4]).then_some(payload)
+}

@@ -1,0 +1,15 @@
+//! `ironswan.esp`: batches of packets in, batches of packets out.
+
+mod arguments;
+mod batch;
+mod inbound;
+mod outbound;
+mod pool;
+pub mod registry;
+mod results;
+
+pub use batch::PacketBatch;
+pub use inbound::InboundSa;
+pub use outbound::OutboundSa;
+pub use registry::SuiteInfo;
+pub use results::Results;
