@@ -11,6 +11,8 @@ from ironswan.policy.selectors import TrafficSelector
 
 __all__ = [
     "Acquire",
+    "AhInboundSa",
+    "AhOutboundSa",
     "DataPlane",
     "IkeDatagram",
     "InboundSa",
@@ -279,6 +281,74 @@ class InboundSa:
         ecn: bool = True,
     ) -> InboundSa: ...
     def decap(self, batch: PacketBatch, *, framing: _Framing = "esp") -> Results: ...
+    @property
+    def spi(self) -> int: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def sequence_number(self) -> int: ...
+    @property
+    def replay_window(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+@final
+class AhOutboundSa:
+    """An outbound AH SA (RFC 4302 3.3): whole IP packets in and out. Arguments are as for OutboundSa.
+
+    `suite` names an integrity algorithm; `keymat` is its key, and GMAC's salt behind it.
+    """
+
+    def __new__(
+        cls,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        mode: _Mode = "tunnel",
+        tunnel: tuple[str, str] | None = None,
+        esn: bool = False,
+        sequence_number: int = 0,
+        dscp: int | None = None,
+        ecn: bool = True,
+        df: _Dont_Fragment = "copy",
+        hop_limit: int = 64,
+        limits: tuple[int, int] | None = None,
+    ) -> AhOutboundSa: ...
+    def encap(self, batch: PacketBatch) -> Results: ...
+    @property
+    def spi(self) -> int: ...
+    @property
+    def suite(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def sequence_number(self) -> int: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+
+@final
+class AhInboundSa:
+    """An inbound AH SA (RFC 4302 3.4): whole IP packets in and out. Arguments are as for InboundSa."""
+
+    def __new__(
+        cls,
+        spi: int,
+        suite: str,
+        keymat: bytes,
+        *,
+        mode: _Mode = "tunnel",
+        replay_window: int = 64,
+        esn: bool = False,
+        sequence_number: int = 0,
+        selectors: _Selectors | None = None,
+        ecn: bool = True,
+    ) -> AhInboundSa: ...
+    def decap(self, batch: PacketBatch) -> Results: ...
     @property
     def spi(self) -> int: ...
     @property

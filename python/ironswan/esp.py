@@ -8,16 +8,36 @@
     assert opened.ok and opened.packets.tolist() == packets
 
 Work on a batch runs in native code that releases the GIL; SAs may be used by any number of threads. What is wrong with
-a packet is a Status beside it, never an exception; what is wrong with a call is a ValueError that says what is expected.
+a packet is a Status beside it, never an exception; what is wrong with a call is a ValueError that says what
+is expected.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from ironswan._native import InboundSa, OutboundSa, PacketBatch, Results, SuiteInfo, suites
+from ironswan._native import (
+    AhInboundSa,
+    AhOutboundSa,
+    InboundSa,
+    OutboundSa,
+    PacketBatch,
+    Results,
+    SuiteInfo,
+    suites,
+)
 
-__all__ = ["InboundSa", "OutboundSa", "PacketBatch", "Results", "Status", "SuiteInfo", "suites"]
+__all__ = [
+    "AhInboundSa",
+    "AhOutboundSa",
+    "InboundSa",
+    "OutboundSa",
+    "PacketBatch",
+    "Results",
+    "Status",
+    "SuiteInfo",
+    "suites",
+]
 
 
 class Status(IntEnum):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ironswan.cli import config, control, demo, run
+from ironswan.cli import bench, config, control, demo, pcap, run
 from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.paths import default_socket
 from ironswan.control.protocol import CommandError
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         help="the gateway's control socket (default %(default)s, or $IRONSWAN_SOCKET)",
     )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for group in (demo, run, control, config):
+    for group in (demo, run, control, config, pcap, bench):
         group.add_parser(commands)
     return top
 

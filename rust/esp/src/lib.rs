@@ -5,6 +5,7 @@
 //! which can be called alone: plan (every bounds check), crypt (in place), finish (trailer, and the replay window).
 
 mod aead;
+mod ah;
 mod block_mac;
 mod ccm;
 mod ciphers;
@@ -25,6 +26,7 @@ mod mac;
 mod outbound;
 mod resync;
 mod ring_key;
+mod sequence;
 mod suite;
 mod transform;
 mod window;
@@ -34,12 +36,14 @@ mod drop_in_tests;
 #[cfg(test)]
 mod vectors;
 
+pub use ah::{AhDecapsulator, AhDecapsulatorOptions, AhEncapsulator, AhEncapsulatorOptions, AhKey, AhKeyError};
 pub use drop::Drop;
 pub use encr::{ENCR, Encr, Standing};
 pub use inbound::{InboundSa, Opened};
 pub use inner::inner_len;
 pub use integ::{INTEG, Integ};
-pub use outbound::{OutboundSa, SequenceExhausted};
+pub use outbound::OutboundSa;
+pub use sequence::SequenceExhausted;
 pub use suite::{KeyError, Suite};
 pub use transform::Job;
 pub use window::ReplayWindow;

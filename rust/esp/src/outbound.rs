@@ -2,24 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::erased::Erased;
+use crate::sequence::{Sequence, SequenceExhausted};
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
 use crate::{PADDING, SPI_AND_SEQUENCE, TRAILER};
-
-/// No sequence number is left: the SA must be replaced (RFC 4303 3.3.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SequenceExhausted;
-
-impl fmt::Display for SequenceExhausted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no sequence number is left on this SA")
-    }
-}
-
-impl std::error::Error for SequenceExhausted {}
 
 /// An outbound SA. Shared between threads; only the claim of sequence numbers writes.
 pub struct OutboundSa {
@@ -29,8 +17,7 @@ pub struct OutboundSa {
     header_len: usize,
     icv_len: usize,
     pad_to: usize,
-    last: u64,
-    next: AtomicU64,
+    sequence: Sequence,
 }
 
 impl OutboundSa {
@@ -54,8 +41,7 @@ impl OutboundSa {
             icv_len: transform.icv_len(),
             pad_to: transform.preferred_alignment(),
             transform,
-            last: if esn { u64::MAX - 1 } else { u64::from(u32::MAX) },
-            next: AtomicU64::new(last_sequence_number.saturating_add(1)),
+            sequence: Sequence::new(esn, last_sequence_number),
         }
     }
 
@@ -82,34 +68,18 @@ impl OutboundSa {
 
     /// The last sequence number that was claimed; 0 before the first.
     pub fn sequence_number(&self) -> u64 {
-        self.next.load(Relaxed) - 1
+        self.sequence.last_taken()
     }
 
     /// Takes `count` sequence numbers. Each is given out once, whatever other threads do, and none past the last one: 2^32 - 1,
     /// or 2^64 - 2 with ESN. When fewer than `count` are left, none is taken.
     pub fn claim(&self, count: u32) -> Result<Range<u64>, SequenceExhausted> {
-        let mut start = self.next.load(Relaxed);
-        loop {
-            let end =
-                start.checked_add(u64::from(count)).filter(|end| *end - 1 <= self.last).ok_or(SequenceExhausted)?;
-            match self.next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
-                Ok(_) => return Ok(start..end),
-                Err(current) => start = current,
-            }
-        }
+        self.sequence.claim(count)
     }
 
     /// Takes as many sequence numbers as are left, at most `count`.
     pub fn claim_up_to(&self, count: u64) -> Range<u64> {
-        let mut start = self.next.load(Relaxed);
-        loop {
-            // `last` is below the highest number, so this does not wrap.
-            let end = start.saturating_add(count).min(self.last + 1).max(start);
-            match self.next.compare_exchange_weak(start, end, Relaxed, Relaxed) {
-                Ok(_) => return start..end,
-                Err(current) => start = current,
-            }
-        }
+        self.sequence.claim_up_to(count)
     }
 
     /// Octets in front of the payload: SPI, sequence number, IV.

@@ -20,7 +20,7 @@ mod native {
     #[pymodule_export]
     use super::esp::registry::suites;
     #[pymodule_export]
-    use super::esp::{InboundSa, OutboundSa, PacketBatch, Results, SuiteInfo};
+    use super::esp::{AhInboundSa, AhOutboundSa, InboundSa, OutboundSa, PacketBatch, Results, SuiteInfo};
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]

@@ -1,10 +1,10 @@
 //! Encapsulation (RFC 4303 3.3).
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use super::frame::{set_udp_checksum_v6, write_udp};
 use super::ip::IpHeaders;
+use super::limits::{Limits, Used};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::outer::TunnelHeader;
 use super::{Framing, Mode, UDP_HEADER, protocol};
@@ -17,15 +17,6 @@ const SIDE_BY_SIDE: usize = 32;
 /// The longest IP packet.
 const LONGEST: usize = 65_535;
 static ZEROS: [u8; 512] = [0; 512];
-
-/// How many packets and octets of inner packets may leave under a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Packets.
-    pub packets: u64,
-    /// Octets of inner packets.
-    pub octets: u64,
-}
 
 /// What an [`Encapsulator`] needs besides its SA.
 #[derive(Clone, Copy, Debug)]
@@ -69,14 +60,14 @@ impl std::error::Error for Misuse {}
 pub struct Encapsulator {
     sa: OutboundSa,
     options: EncapsulatorOptions,
-    used: Mutex<Limits>,
+    used: Used,
     counters: Counters,
 }
 
 impl Encapsulator {
     /// Around `sa`.
     pub fn new(sa: OutboundSa, options: EncapsulatorOptions) -> Self {
-        Self { sa, options, used: Mutex::new(Limits { packets: 0, octets: 0 }), counters: Counters::default() }
+        Self { sa, used: Used::new(options.limits), options, counters: Counters::default() }
     }
 
     /// The SA.
@@ -108,7 +99,8 @@ impl Encapsulator {
         for packet in packets.iter() {
             octets += self.plan(packet, framing, next_header, outcome);
         }
-        self.claim(outcome);
+        self.used.keep_within(outcome);
+        outcome.number(|count| self.sa.claim_up_to(count));
         outcome.packets.octets.reserve(octets);
         let mut carried = 0;
         for (index, packet) in packets.iter().enumerate() {
@@ -135,7 +127,8 @@ impl Encapsulator {
         outcome.statuses.resize(count, if fits { Status::Ok } else { Status::TooLong });
         outcome.next_headers.resize(count, NO_NEXT_HEADER);
         outcome.plans.resize(count, plan);
-        self.claim(outcome);
+        self.used.keep_within(outcome);
+        outcome.number(|count| self.sa.claim_up_to(count));
         for index in 0..count {
             if outcome.statuses[index] == Status::Ok {
                 self.write(&[], plan, framing, outcome.sequence_numbers[index], &mut outcome.packets);
@@ -213,38 +206,6 @@ impl Encapsulator {
         }
         let udp = if self.options.udp.is_some() { UDP_HEADER } else { 0 };
         Ok((Plan { front: headers.len + udp, len: headers.total - headers.len }, headers.protocol))
-    }
-
-    /// Takes sequence numbers for what was planned; what gets none fails.
-    fn claim(&self, outcome: &mut Outcome) {
-        self.keep_within_limits(outcome);
-        let wanted = outcome.statuses.iter().filter(|status| **status == Status::Ok).count();
-        let mut numbers = self.sa.claim_up_to(wanted as u64);
-        for (status, next_header) in outcome.statuses.iter_mut().zip(&mut outcome.next_headers) {
-            let number = if *status == Status::Ok { numbers.next() } else { None };
-            if *status == Status::Ok && number.is_none() {
-                *status = Status::SequenceExhausted;
-            }
-            if *status != Status::Ok {
-                *next_header = 0;
-            }
-            outcome.sequence_numbers.push(number.unwrap_or(0));
-        }
-    }
-
-    fn keep_within_limits(&self, outcome: &mut Outcome) {
-        let Some(limits) = self.options.limits else { return };
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        for (status, plan) in
-            outcome.statuses.iter_mut().zip(&outcome.plans).filter(|(status, _)| **status == Status::Ok)
-        {
-            let (packets, octets) = (used.packets + 1, used.octets.saturating_add(plan.len as u64));
-            if packets > limits.packets || octets > limits.octets {
-                *status = Status::LimitReached;
-            } else {
-                *used = Limits { packets, octets };
-            }
-        }
     }
 
     /// Writes headers and payload; room for IV, padding, trailer and ICV is left as zeros. Returns the octets of payload.

@@ -74,7 +74,7 @@ impl IpHeaders {
             }
             if kind != DESTINATION_OPTIONS {
                 before_options = headers;
-            } else if headers.protocol != ROUTING && headers.protocol != protocol::ESP {
+            } else if !matches!(headers.protocol, ROUTING | protocol::ESP | protocol::AH) {
                 // The last options are for the destination and may be protected.
                 return Some(before_options);
             }

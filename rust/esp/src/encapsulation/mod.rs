@@ -4,18 +4,22 @@
 //! policy: whether a packet fits its SA's selectors is asked of a function.
 
 mod decap;
-mod ecn;
+pub(crate) mod ecn;
 mod encap;
 mod frame;
-mod ip;
+pub(crate) mod ip;
+mod limits;
 mod nat;
 mod opened;
-mod outcome;
+pub(crate) mod outcome;
 mod outer;
 
 pub use decap::{Accept, Decapsulator, DecapsulatorOptions};
-pub use encap::{Encapsulator, EncapsulatorOptions, Limits, Misuse};
+pub use encap::{Encapsulator, EncapsulatorOptions, Misuse};
+pub use limits::Limits;
+pub(crate) use limits::Used;
 pub use nat::NatOriginal;
+pub(crate) use opened::finish_inner;
 pub use outcome::{Counters, Outcome, Packets, Status};
 pub use outer::{DontFragment, TunnelHeader};
 
@@ -46,6 +50,7 @@ pub(crate) mod protocol {
     pub(crate) const UDP: u8 = 17;
     pub(crate) const IPV6: u8 = 41;
     pub(crate) const ESP: u8 = 50;
+    pub(crate) const AH: u8 = 51;
     pub(crate) const ICMPV6: u8 = 58;
 }
 

@@ -1,7 +1,7 @@
 //! What is checked and mended in a packet that was just decapsulated.
 
 use super::Mode;
-use super::decap::DecapsulatorOptions;
+use super::decap::{Accept, DecapsulatorOptions};
 use super::ecn;
 use super::frame::Found;
 use super::ip::IpHeaders;
@@ -12,11 +12,11 @@ use crate::inner_len;
 const LEAST_FRAGMENT_OFFSET: usize = 16;
 
 /// What became of a packet's payload.
-pub(super) struct Finished {
+pub(crate) struct Finished {
     /// Octets of the packet as it goes on.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// Whether the ECN fields should not have met.
-    pub(super) anomaly: bool,
+    pub(crate) anomaly: bool,
 }
 
 /// Looks at the inner packet of a tunnel: its length, ECN, fragments, selectors.
@@ -26,13 +26,20 @@ pub(super) fn finish_tunnel(
     outer_class: Option<u8>,
     options: &DecapsulatorOptions,
 ) -> Result<Finished, Status> {
+    finish_inner(packet, next_header, outer_class.filter(|_| options.ecn), options.accept.as_ref())
+}
+
+/// The same for any protocol that tunnels; `outer_class` is None where ECN is not carried inward.
+pub(crate) fn finish_inner(
+    packet: &mut [u8],
+    next_header: u8,
+    outer_class: Option<u8>,
+    accept: Option<&Accept>,
+) -> Result<Finished, Status> {
     let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
     let packet = &mut packet[..len];
-    let combined =
-        outer_class.filter(|_| options.ecn).map(|outer| ecn::combine(IpHeaders::traffic_class(packet), outer));
-    if let Some(accept) = &options.accept
-        && (is_overlapping(packet) || !accept(packet))
-    {
+    let combined = outer_class.map(|outer| ecn::combine(IpHeaders::traffic_class(packet), outer));
+    if accept.is_some_and(|accept| is_overlapping(packet) || !accept(packet)) {
         return Err(Status::SelectorMismatch);
     }
     if let Some(combined) = combined {

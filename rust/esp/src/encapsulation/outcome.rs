@@ -1,5 +1,6 @@
 //! Batches of packets, and what came of each packet of one.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::drop::Drop;
@@ -187,6 +188,22 @@ impl Outcome {
     pub fn with_buffer(buffer: Vec<u8>) -> Self {
         let packets = Packets { octets: buffer, ..Packets::default() };
         Self { packets, ..Self::default() }
+    }
+
+    /// Gives sequence numbers to what was planned; what gets none fails.
+    pub(crate) fn number(&mut self, claim: impl FnOnce(u64) -> Range<u64>) {
+        let wanted = self.statuses.iter().filter(|status| **status == Status::Ok).count();
+        let mut numbers = claim(wanted as u64);
+        for (status, next_header) in self.statuses.iter_mut().zip(&mut self.next_headers) {
+            let number = if *status == Status::Ok { numbers.next() } else { None };
+            if *status == Status::Ok && number.is_none() {
+                *status = Status::SequenceExhausted;
+            }
+            if *status != Status::Ok {
+                *next_header = 0;
+            }
+            self.sequence_numbers.push(number.unwrap_or(0));
+        }
     }
 
     pub(crate) fn clear(&mut self) {

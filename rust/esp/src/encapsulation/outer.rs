@@ -51,6 +51,11 @@ impl TunnelHeader {
         if self.source.is_ipv4() { 20 } else { 40 }
     }
 
+    /// Whether the outer header is IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.source.is_ipv6()
+    }
+
     /// Never.
     pub fn is_empty(&self) -> bool {
         false

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyInt, PyString};
 
 use ironswan_dataplane::flow::Flow;
 use ironswan_dataplane::selector::{End, Selector};
-use ironswan_esp::Suite;
 use ironswan_esp::encapsulation::{Accept, Counters, DontFragment, Framing, Mode, Status, TunnelHeader};
+use ironswan_esp::{ReplayWindow, Suite};
 
 pub(super) fn refused(message: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(message.to_string())
@@ -130,6 +130,11 @@ fn selector(object: &Bound<'_, PyAny>) -> PyResult<Selector> {
     let protocol = parsed.getattr("protocol")?.extract()?;
     Selector::new(protocol, start, end, port("start_port")?, port("end_port")?)
         .ok_or_else(|| refused("a selector's range begins with its lower end"))
+}
+
+/// The window as a number: bit i says whether the highest number less i was seen.
+pub(super) fn window_bits(py: Python<'_>, window: &ReplayWindow) -> PyResult<Py<PyAny>> {
+    Ok(py.get_type::<PyInt>().call_method1("from_bytes", (window.bits().as_slice(), "little"))?.unbind())
 }
 
 /// Counters by name.

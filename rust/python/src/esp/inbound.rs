@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use ironswan_esp as core;
 use ironswan_esp::encapsulation::{Decapsulator, DecapsulatorOptions, Mode, NatOriginal, Outcome};
 
-use super::arguments::{address_pair, counters, framing, mode, mode_word, refused, selectors, spi, suite};
+use super::arguments::{address_pair, counters, framing, mode, mode_word, refused, selectors, spi, suite, window_bits};
 use super::batch::PacketBatch;
 use super::outbound::check_sequence_number;
 use super::pool;
@@ -95,11 +95,10 @@ impl InboundSa {
         self.decapsulator.sa().window().size()
     }
 
-    /// The window as octets, least significant first: bit i says whether `sequence_number - i` was seen.
+    /// The window: bit i says whether `sequence_number - i` was seen.
     #[getter]
     fn window(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let octets = self.decapsulator.sa().window().bits();
-        Ok(py.get_type::<pyo3::types::PyInt>().call_method1("from_bytes", (octets.as_slice(), "little"))?.unbind())
+        window_bits(py, &self.decapsulator.sa().window())
     }
 
     /// Packets and octets that were decapsulated, and packets by what they were dropped for.

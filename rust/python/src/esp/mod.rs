@@ -1,5 +1,6 @@
 //! `ironswan.esp`: batches of packets in, batches of packets out.
 
+mod ah;
 mod arguments;
 mod batch;
 mod inbound;
@@ -8,6 +9,7 @@ mod pool;
 pub mod registry;
 mod results;
 
+pub use ah::{AhInboundSa, AhOutboundSa};
 pub use batch::PacketBatch;
 pub use inbound::InboundSa;
 pub use outbound::OutboundSa;
