@@ -2,7 +2,7 @@
 
 from typing import ClassVar, final
 
-__all__ = ["Acquire", "DataPlane", "IkeDatagram", "SaNotice", "__version__", "udp_receive", "udp_send"]
+__all__ = ["Acquire", "DataPlane", "IkeDatagram", "SaNotice", "__version__", "udp_receive", "udp_send", "udp_send_mix"]
 
 __version__: str
 
@@ -142,4 +142,5 @@ class DataPlane:
     def close(self) -> None: ...
 
 def udp_send(sock_fd: int, size: int, seconds: float, rate: int = 0) -> int: ...
+def udp_send_mix(sock_fd: int, sizes: list[int], seconds: float) -> int: ...
 def udp_receive(sock_fd: int, seconds: float) -> int: ...

@@ -19,7 +19,7 @@ mod native {
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]
-    use super::{udp_receive, udp_send};
+    use super::{udp_receive, udp_send, udp_send_mix};
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
@@ -30,7 +30,15 @@ mod native {
 #[pyo3(signature = (sock_fd, size, seconds, rate=0))]
 fn udp_send(py: Python<'_>, sock_fd: RawFd, size: usize, seconds: f64, rate: u64) -> PyResult<u64> {
     let duration = duration(seconds)?;
-    Ok(py.detach(|| traffic::send(sock_fd, size, duration, rate))?)
+    Ok(py.detach(|| traffic::send(sock_fd, &[size], duration, rate))?)
+}
+
+/// Send datagrams of `sizes` octets in turn, 64 sizes at most, as fast as it goes for `seconds`; how many were sent.
+#[pyfunction]
+#[pyo3(signature = (sock_fd, sizes, seconds))]
+fn udp_send_mix(py: Python<'_>, sock_fd: RawFd, sizes: Vec<usize>, seconds: f64) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    Ok(py.detach(|| traffic::send(sock_fd, &sizes, duration, 0))?)
 }
 
 /// Receive datagrams on a bound socket for `seconds`; how many came.
