@@ -2,6 +2,7 @@
 //! generator is not what is measured.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,58 @@ pub fn send(fd: RawFd, sizes: &[usize], duration: Duration, rate: u64) -> io::Re
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Where datagrams go that are spread over many addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// The first address.
+    pub first: Ipv4Addr,
+    /// How many addresses follow each other.
+    pub addresses: u32,
+    /// Datagrams for one address before the next one's.
+    pub in_a_row: u32,
+    /// The port, at all of them.
+    pub port: u16,
+}
+
+impl Spread {
+    fn name(self, number: u64) -> libc::sockaddr_in {
+        let turn = number / u64::from(self.in_a_row) % u64::from(self.addresses);
+        // SAFETY: all zeros are a valid sockaddr_in.
+        let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        name.sin_family = libc::AF_INET as libc::sa_family_t;
+        name.sin_port = self.port.to_be();
+        name.sin_addr.s_addr = self.first.to_bits().wrapping_add(turn as u32).to_be();
+        name
+    }
+}
+
+/// Sends datagrams of `size` octets from an unconnected socket to one address after the other, as fast as it goes; how
+/// many were sent.
+pub fn send_spread(fd: RawFd, size: usize, spread: Spread, duration: Duration) -> io::Result<u64> {
+    if size > LARGEST || spread.addresses == 0 || spread.in_a_row == 0 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let mut batch = Batch::new(&[size]);
+    let mut names = [spread.name(0); BATCH];
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    while start.elapsed() < duration {
+        for ((name, message), number) in names.iter_mut().zip(&mut batch.messages).zip(sent..) {
+            *name = spread.name(number);
+            message.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
+            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        }
+        // SAFETY: BATCH messages over memory that `batch` and `names` own.
+        let result = check(unsafe { libc::sendmmsg(fd, batch.messages.as_mut_ptr(), BATCH as u32, 0) });
+        match result {
+            Ok(done) => sent += u64::from(done.cast_unsigned()),
+            Err(error) if is_passing(&error) => wait(fd, libc::POLLOUT, Duration::from_millis(1)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
 }
 
 /// Receives datagrams on a bound socket for `duration`; how many came.

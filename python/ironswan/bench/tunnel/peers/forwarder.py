@@ -5,6 +5,7 @@ It is a program of the benchmark only, built when it is asked for; the gateway h
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from ironswan.bench.tunnel.link import configure
 from ironswan.bench.tunnel.peer import Ground, NotFound, Peer, Programs, Tunnel
-from ironswan.lab.processes import Daemon
+from ironswan.lab.processes import Daemon, LabError
 from ironswan.lab.traffic import Host
 
 INTERFACE = "forward0"
@@ -27,24 +28,31 @@ def _sources() -> Path | None:
     return next((folder for folder in (*here.parents, Path.cwd()) if (folder / SOURCE).exists()), None)
 
 
-def build() -> Programs:
-    """Build it, or find it built. Raises NotFound without sources or cargo."""
+def locate() -> Programs:
+    """What it is built with. Raises NotFound without sources or cargo."""
     folder, cargo = _sources(), shutil.which("cargo")
     if folder is None or cargo is None:
         raise NotFound(f"{HOW} (or say where it is: --peer forwarder=PATH)")
-    command = [cargo, "build", "--release", "-p", "ironswan-dataplane", "--example", "forwarder"]
-    done = subprocess.run([*command, "--message-format=json"], cwd=folder, capture_output=True, text=True, check=False)
+    return {"cargo": Path(cargo), "sources": folder}
+
+
+@functools.cache
+def build(cargo: Path, sources: Path) -> Path:
+    """Build it, or find it built; the program. Raises LabError."""
+    command = [str(cargo), "build", "--release", "-p", "ironswan-dataplane", "--example", "forwarder"]
+    done = subprocess.run([*command, "--message-format=json"], cwd=sources, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotFound(f"cargo could not build it: {done.stderr.strip()[-200:]}")
-    artifacts = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {"forwarder": next(Path(each["executable"]) for each in artifacts if each.get("executable"))}
+        raise LabError(f"cargo could not build it: {done.stderr.strip()[-300:]}")
+    artifacts = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    return next(Path(each["executable"]) for each in artifacts if each.get("executable"))
 
 
 def _raise(ground: Ground, programs: Programs) -> Tunnel:
+    program = programs.get("forwarder") or build(programs["cargo"], programs["sources"])
     daemons = []
     for here, there in ground.pairs:
         ends = (f"{site.outer}:{PORT}" for site in (here, there))
-        command = [str(programs["forwarder"]), INTERFACE, *ends]
+        command = [str(program), INTERFACE, *ends]
         daemon = Daemon(here.namespace, command, ground.folder / f"{here.name}.log")
         ground.stack.callback(daemon.stop)
         configure(here, INTERFACE, MTU)
@@ -61,5 +69,5 @@ PEER = Peer(
     needs=(("forwarder",),),
     how_to_get=HOW,
     own=True,
-    locate=build,
+    locate=locate,
 )
