@@ -12,7 +12,7 @@ from ironswan.bench.tunnel.rounds import Tell
 from ironswan.lab.processes import LabError, Task
 
 # Fewer take less memory than the page it is counted in.
-FEWEST_TO_WEIGH = 100
+FEWEST_TO_WEIGH = 1000
 
 
 @dataclass(frozen=True, slots=True)
