@@ -32,7 +32,7 @@ def warnings(load: float, busy: float, cores: int) -> list[str]:
     """What makes the figures doubtful: other work on the machine at the start."""
     found = []
     if load > 0.5 * cores:
-        found.append(f"the load average was {load:.2f} on {cores} cores at the start: the figures are too low")
+        found.append(f"the load average was {load:.2f} on {cores} cores at the start: the figures may be too low")
     if busy > BUSY:
-        found.append(f"the machine was {busy:.0%} busy with something else at the start: the figures are too low")
+        found.append(f"the machine was {busy:.0%} busy with something else at the start: the figures may be too low")
     return found
