@@ -25,6 +25,8 @@ __all__ = [
     "suites",
     "udp_receive",
     "udp_send",
+    "udp_send_mix",
+    "udp_send_spread",
 ]
 
 __version__: str
@@ -165,6 +167,10 @@ class DataPlane:
     def close(self) -> None: ...
 
 def udp_send(sock_fd: int, size: int, seconds: float, rate: int = 0) -> int: ...
+def udp_send_mix(sock_fd: int, sizes: list[int], seconds: float) -> int: ...
+def udp_send_spread(
+    sock_fd: int, size: int, seconds: float, *, first: str, addresses: int, in_a_row: int, port: int
+) -> int: ...
 def udp_receive(sock_fd: int, seconds: float) -> int: ...
 
 _Mode = Literal["tunnel", "transport"]

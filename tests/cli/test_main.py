@@ -198,7 +198,9 @@ def test_version_names_program_and_native_module(capsys: pytest.CaptureFixture[s
     assert re.fullmatch(r"ironswan \S+ \(native module .+\)\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("command", ["run", "up", "down", "status", "rekey", "reload", "stop", "demo", "config", "bench", "pcap"])
+@pytest.mark.parametrize(
+    "command", ["run", "up", "down", "status", "rekey", "reload", "stop", "demo", "config", "bench", "pcap"]
+)
 def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -4,6 +4,7 @@ import select
 import socket
 import threading
 
+import pytest
 from test_security import counted, send_inner, udp_socket
 from two_gateways import INNER, KEYS, OUTER, OUTER6, inside, run, wait_for
 
@@ -156,6 +157,30 @@ def test_the_generator_reaches_the_sink(make_pair):
     with inside(pair.a.namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
         source.connect((OUTER["b"], 9))
         assert _native.udp_send(source.fileno(), 100, 0.0) == 0
+
+
+def test_the_generator_sends_sizes_in_turn():
+    with socket.socket(type=socket.SOCK_DGRAM) as sink, socket.socket(type=socket.SOCK_DGRAM) as source:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(5)
+        source.connect(sink.getsockname())
+        assert _native.udp_send_mix(source.fileno(), [10, 20, 30], 0.001) >= 6
+        assert [len(sink.recv(100)) for _ in range(6)] == [10, 20, 30, 10, 20, 30]
+        for wrong in ([], [1] * 65, [70_000]):
+            with pytest.raises(OSError, match="Invalid|invalid"):
+                _native.udp_send_mix(source.fileno(), wrong, 0.001)
+
+
+def test_the_generator_spreads_datagrams_over_addresses():
+    with socket.socket(type=socket.SOCK_DGRAM) as sink, socket.socket(type=socket.SOCK_DGRAM) as source:
+        sink.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+        sink.bind(("0.0.0.0", 0))
+        sink.settimeout(5)
+        spread = {"first": "127.0.1.255", "addresses": 3, "in_a_row": 2, "port": sink.getsockname()[1]}
+        assert _native.udp_send_spread(source.fileno(), 10, 0.001, **spread) >= 7
+        control = [sink.recvmsg(100, 100)[1][0][2] for _ in range(7)]
+        seen = [socket.inet_ntoa(octets[8:12]) for octets in control]
+        assert seen == ["127.0.1.255"] * 2 + ["127.0.2.0"] * 2 + ["127.0.2.1"] * 2 + ["127.0.1.255"]
 
 
 def test_a_device_that_vanishes_stops_the_data_plane_with_a_notice(joined):

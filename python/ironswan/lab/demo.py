@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
-import signal
 import sys
 import tempfile
 import time
@@ -22,7 +20,8 @@ from typing import Any
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.lab.capture import Capture
 from ironswan.lab.gateways import Gateway, stop_all
-from ironswan.lab.namespaces import Namespace, connect, enter_user_namespace
+from ironswan.lab.namespaces import Namespace, connect
+from ironswan.lab.privileges import obstacle, terminated_like_interrupted
 from ironswan.lab.processes import LabError, until
 from ironswan.lab.report import Report
 from ironswan.lab.traffic import Host, SequencedStream, Transfer, ping, tcp_rate, udp_rate
@@ -31,9 +30,7 @@ INTERRUPTED = 130
 MOON, SUN = "192.0.2.1", "192.0.2.2"
 ALICE, BOB = "10.1.0.10", "10.2.0.10"
 WIRE = "wire"
-TUN = Path("/dev/net/tun")
 REKEYS = 3
-_INSIDE = "IRONSWAN_DEMO_INSIDE"
 
 CONFIGURATION = """connections {{
   demo {{
@@ -215,39 +212,6 @@ def examine(seconds: float, report: Report, say: Say) -> None:
         report.check(found.sampled > 0, "no protected packet was seen on the wire")
 
 
-def obstacle() -> str | None:
-    """What this machine lacks for the demo, in one line; None when it can run."""
-    if not TUN.exists():
-        return f"{TUN} is missing: load the tun module, or give the container the device (--device {TUN})"
-    if not os.access(TUN, os.R_OK | os.W_OK):
-        return f"{TUN} may not be opened by this user: run it with sudo"
-    if os.geteuid() and _INSIDE in os.environ:
-        return "the user namespace did not make us root"
-    return None
-
-
-def _enter_or_explain() -> str:
-    """Without root, start over inside namespaces of our own; returns only when that is not possible, saying why."""
-    try:
-        enter_user_namespace()
-        os.environ[_INSIDE] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
-    except OSError as error:
-        return f"not root, and this system allows no user namespaces ({error.strerror}): run it with sudo"
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
         print(f"… {text}", file=sys.stderr, flush=True)
@@ -255,15 +219,12 @@ def _progress(text: str) -> None:
 
 def run(seconds: float = 3.0, as_json: bool = False) -> int:
     """Run the demo, print what it found and return the exit code; 0 only if all of it held."""
-    missing = obstacle()
-    if missing is None and os.geteuid():
-        missing = _enter_or_explain()
-    if missing is not None:
+    if (missing := obstacle()) is not None:
         print(f"ironswan demo: {missing}", file=sys.stderr)
         return ExitCode.PERMISSION
     report = Report()
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             examine(seconds, report, _progress)
     except KeyboardInterrupt:
         print("ironswan demo: interrupted", file=sys.stderr)

@@ -68,6 +68,13 @@ class Gateway:
         """Whether the process runs."""
         return self._daemon is not None and self._daemon.running
 
+    @property
+    def pid(self) -> int:
+        """The number of the process. Raises LabError before it was started."""
+        if self._daemon is None:
+            raise LabError(f"{self.name} was not started")
+        return self._daemon.process.pid
+
     def kill(self) -> None:
         """End the process without warning."""
         if self._daemon is not None:

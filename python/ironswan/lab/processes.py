@@ -110,6 +110,11 @@ class Task:
             code = 0
         os._exit(code)
 
+    @property
+    def done(self) -> bool:
+        """Whether the function has returned: a child says nothing before its end."""
+        return not self._pid or bool(select.select([self._read], [], [], 0)[0])
+
     def result(self, seconds: float) -> Any:  # noqa: ANN401
         """What the function returned. Raises LabError when it failed or the time is up."""
         deadline = time.monotonic() + seconds

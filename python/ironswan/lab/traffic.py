@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,19 +131,62 @@ def _pour(caller: socket.socket, address: tuple[str, int], seconds: float) -> in
     return octets
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What arrived of one TCP stream, and in how many seconds."""
+
+    octets: int
+    seconds: float
+
+    @property
+    def gbps(self) -> float:
+        """The rate in Gbit/s."""
+        return self.octets * 8 / self.seconds / 1e9
+
+
+class TcpStreams:
+    """One TCP stream at full speed from each source to its destination, all at once, for a number of seconds."""
+
+    def __init__(self, ends: Sequence[tuple[Host, Host]], seconds: float) -> None:
+        """Begin."""
+        self._seconds = seconds
+        self._stack = contextlib.ExitStack()
+        self._sinks: list[Task] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            for source, destination in ends:
+                self._begin(source, destination)
+            undo.pop_all()
+
+    def _begin(self, source: Host, destination: Host) -> None:
+        with _listener(destination) as listener, _caller(source) as caller:
+            address = listener.getsockname()
+            sink = Task(lambda: _count_stream(listener))
+            self._stack.callback(sink.close)
+            pump = Task(lambda: _pour(caller, address, self._seconds))
+            self._stack.callback(pump.close)
+        self._sinks.append(sink)
+
+    @property
+    def running(self) -> bool:
+        """Whether one of them still goes."""
+        return not all(sink.done for sink in self._sinks)
+
+    def received(self) -> list[Received]:
+        """Wait for the end; what arrived of each. Raises LabError when one did not end."""
+        try:
+            return [Received(**sink.result(self._seconds + 20)) for sink in self._sinks]
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End them all."""
+        self._stack.close()
+
+
 def tcp_rate(source: Host, destination: Host, seconds: float) -> float:
     """One TCP stream at full speed; returns what arrived, in Gbit/s."""
-    with _listener(destination) as listener, _caller(source) as caller:
-        address = listener.getsockname()
-        sink = Task(lambda: _count_stream(listener))
-        pump = Task(lambda: _pour(caller, address, seconds))
-        try:
-            pump.result(seconds + 20)
-            got = sink.result(20)
-        finally:
-            pump.close()
-            sink.close()
-    return float(got["octets"] * 8 / got["seconds"] / 1e9)
+    return TcpStreams([(source, destination)], seconds).received()[0].gbps
 
 
 def _digest_stream(listener: socket.socket) -> dict[str, Any]:
@@ -274,14 +318,14 @@ class SequencedStream:
             self._stop = -1
 
 
-def udp_rate(source: Host, destination: Host, seconds: float, size: int = 64) -> float:
-    """Send packets of `size` octets of UDP payload as fast as it goes; returns what arrived, in packets a second."""
+def udp_rate(source: Host, destination: Host, seconds: float, sizes: Sequence[int] = (64,)) -> float:
+    """Send packets with `sizes` octets of UDP payload, in turn, as fast as it goes; packets a second that arrived."""
     from ironswan import _native  # only this measurement needs the native module
 
     sender, receiver = _udp_pair(source, destination)
     with sender, receiver:
         sink = Task(lambda: _native.udp_receive(receiver.fileno(), seconds + 0.5))
-        pump = Task(lambda: _native.udp_send(sender.fileno(), size, seconds))
+        pump = Task(lambda: _native.udp_send_mix(sender.fileno(), list(sizes), seconds))
         try:
             pump.result(seconds + 20)
             return float(sink.result(20)) / seconds

@@ -2,6 +2,7 @@
 //! generator is not what is measured.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::sys::check;
 const BATCH: usize = 64;
 const LARGEST: usize = 65_507;
 
-/// Batches of equal datagrams over one buffer; the kernel only reads it when sending, and nobody reads it after.
+/// Batches of datagrams over one buffer; the kernel only reads it when sending, and nobody reads it after.
 struct Batch {
     _octets: Vec<u8>,
     _vectors: Vec<libc::iovec>,
@@ -18,10 +19,13 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(size: usize) -> Self {
-        let mut octets = vec![0x55; size];
-        let vector = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: size };
-        let mut vectors = vec![vector; BATCH];
+    /// As many whole turns of `sizes` as fit, each datagram with the octets of its turn.
+    fn new(sizes: &[usize]) -> Self {
+        let mut octets = vec![0x55; sizes.iter().copied().max().unwrap_or(0)];
+        let base = octets.as_mut_ptr().cast();
+        let count = BATCH - BATCH % sizes.len().max(1);
+        let sizes = sizes.iter().cycle().take(count);
+        let mut vectors: Vec<_> = sizes.map(|size| libc::iovec { iov_base: base, iov_len: *size }).collect();
         let messages = vectors
             .iter_mut()
             .map(|vector| {
@@ -36,13 +40,14 @@ impl Batch {
     }
 }
 
-/// Sends datagrams of `size` octets on a connected socket for `duration`, at most `rate` a second (0: as fast as it
-/// goes); how many were sent.
-pub fn send(fd: RawFd, size: usize, duration: Duration, rate: u64) -> io::Result<u64> {
-    if size > LARGEST {
+/// Sends datagrams of `sizes` octets, in turn, on a connected socket for `duration`, at most `rate` a second (0: as fast
+/// as it goes); how many were sent.
+pub fn send(fd: RawFd, sizes: &[usize], duration: Duration, rate: u64) -> io::Result<u64> {
+    if !(1..=BATCH).contains(&sizes.len()) || sizes.iter().any(|size| *size > LARGEST) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    let mut batch = Batch::new(size);
+    let mut batch = Batch::new(sizes);
+    let whole = batch.messages.len() as u64;
     let start = Instant::now();
     let mut sent = 0_u64;
     loop {
@@ -51,13 +56,16 @@ pub fn send(fd: RawFd, size: usize, duration: Duration, rate: u64) -> io::Result
             return Ok(sent);
         }
         let due = if rate == 0 { u64::MAX } else { (elapsed.as_micros() * u128::from(rate) / 1_000_000) as u64 };
-        let count = due.saturating_sub(sent).min(BATCH as u64);
+        // Go on where the last call ended, so that every size has its share.
+        let first = sent % whole;
+        let count = due.saturating_sub(sent).min(whole - first);
         if count == 0 {
             std::thread::sleep(Duration::from_micros(200));
             continue;
         }
+        let messages = &mut batch.messages[first as usize..];
         // SAFETY: `count` messages over memory that `batch` owns.
-        let result = check(unsafe { libc::sendmmsg(fd, batch.messages.as_mut_ptr(), count as u32, 0) });
+        let result = check(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count as u32, 0) });
         match result {
             Ok(done) => sent += u64::from(done.cast_unsigned()),
             Err(error) if is_passing(&error) => wait(fd, libc::POLLOUT, Duration::from_millis(1)),
@@ -66,9 +74,61 @@ pub fn send(fd: RawFd, size: usize, duration: Duration, rate: u64) -> io::Result
     }
 }
 
+/// Where datagrams go that are spread over many addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// The first address.
+    pub first: Ipv4Addr,
+    /// How many addresses follow each other.
+    pub addresses: u32,
+    /// Datagrams for one address before the next one's.
+    pub in_a_row: u32,
+    /// The port, at all of them.
+    pub port: u16,
+}
+
+impl Spread {
+    fn name(self, number: u64) -> libc::sockaddr_in {
+        let turn = number / u64::from(self.in_a_row) % u64::from(self.addresses);
+        // SAFETY: all zeros are a valid sockaddr_in.
+        let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        name.sin_family = libc::AF_INET as libc::sa_family_t;
+        name.sin_port = self.port.to_be();
+        name.sin_addr.s_addr = self.first.to_bits().wrapping_add(turn as u32).to_be();
+        name
+    }
+}
+
+/// Sends datagrams of `size` octets from an unconnected socket to one address after the other, as fast as it goes; how
+/// many were sent.
+pub fn send_spread(fd: RawFd, size: usize, spread: Spread, duration: Duration) -> io::Result<u64> {
+    if size > LARGEST || spread.addresses == 0 || spread.in_a_row == 0 {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let mut batch = Batch::new(&[size]);
+    let mut names = [spread.name(0); BATCH];
+    let start = Instant::now();
+    let mut sent = 0_u64;
+    while start.elapsed() < duration {
+        for ((name, message), number) in names.iter_mut().zip(&mut batch.messages).zip(sent..) {
+            *name = spread.name(number);
+            message.msg_hdr.msg_name = std::ptr::from_mut(name).cast();
+            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        }
+        // SAFETY: BATCH messages over memory that `batch` and `names` own.
+        let result = check(unsafe { libc::sendmmsg(fd, batch.messages.as_mut_ptr(), BATCH as u32, 0) });
+        match result {
+            Ok(done) => sent += u64::from(done.cast_unsigned()),
+            Err(error) if is_passing(&error) => wait(fd, libc::POLLOUT, Duration::from_millis(1)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
 /// Receives datagrams on a bound socket for `duration`; how many came.
 pub fn receive(fd: RawFd, duration: Duration) -> io::Result<u64> {
-    let mut batch = Batch::new(LARGEST);
+    let mut batch = Batch::new(&[LARGEST]);
     let start = Instant::now();
     let mut received = 0_u64;
     loop {

@@ -24,7 +24,7 @@ mod native {
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]
-    use super::{udp_receive, udp_send};
+    use super::{udp_receive, udp_send, udp_send_mix, udp_send_spread};
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
@@ -35,7 +35,37 @@ mod native {
 #[pyo3(signature = (sock_fd, size, seconds, rate=0))]
 fn udp_send(py: Python<'_>, sock_fd: RawFd, size: usize, seconds: f64, rate: u64) -> PyResult<u64> {
     let duration = duration(seconds)?;
-    Ok(py.detach(|| traffic::send(sock_fd, size, duration, rate))?)
+    Ok(py.detach(|| traffic::send(sock_fd, &[size], duration, rate))?)
+}
+
+/// Send datagrams of `sizes` octets in turn, 64 sizes at most, as fast as it goes for `seconds`; how many were sent.
+#[pyfunction]
+#[pyo3(signature = (sock_fd, sizes, seconds))]
+#[allow(clippy::needless_pass_by_value, reason = "PyO3 makes no slice of a list")]
+fn udp_send_mix(py: Python<'_>, sock_fd: RawFd, sizes: Vec<usize>, seconds: f64) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    Ok(py.detach(|| traffic::send(sock_fd, &sizes, duration, 0))?)
+}
+
+/// Send datagrams of `size` octets from an unconnected socket for `seconds`, as fast as it goes, `in_a_row` to each of
+/// `addresses` IPv4 addresses from `first` on; how many were sent.
+#[pyfunction]
+#[pyo3(signature = (sock_fd, size, seconds, *, first, addresses, in_a_row, port))]
+#[allow(clippy::too_many_arguments, reason = "they have names in Python")]
+fn udp_send_spread(
+    py: Python<'_>,
+    sock_fd: RawFd,
+    size: usize,
+    seconds: f64,
+    first: &str,
+    addresses: u32,
+    in_a_row: u32,
+    port: u16,
+) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    let first = first.parse().map_err(|_| PyValueError::new_err(format!("{first:?} is no IPv4 address")))?;
+    let spread = traffic::Spread { first, addresses, in_a_row, port };
+    Ok(py.detach(|| traffic::send_spread(sock_fd, size, spread, duration))?)
 }
 
 /// Receive datagrams on a bound socket for `seconds`; how many came.

@@ -1,0 +1,18 @@
+"""The scaling benchmark for real, as short as it can be."""
+
+from __future__ import annotations
+
+from ironswan.bench.scale.sweep import Effort, Setting, measure
+
+
+def test_packets_arrive_through_every_one_of_many_sas(privileged: None) -> None:
+    point = measure(Setting(sas=1000, size=100, segments=4, in_a_row=8), Effort(seconds=0.3, rounds=1))
+    assert point.failed is None
+    assert point.median is not None
+    assert point.median > 0
+    assert point.octets_each is not None
+
+
+def test_sas_that_take_too_long_to_install_are_told(privileged: None) -> None:
+    point = measure(Setting(sas=1000), Effort(seconds=0.1, rounds=1, patience=0.001))
+    assert "1000 SAs were not installed within 0.001 s" in str(point.failed)
