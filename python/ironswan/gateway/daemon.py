@@ -20,8 +20,8 @@ from ironswan.gateway.addresses import literal
 from ironswan.gateway.commands import Commands
 from ironswan.gateway.gateway import Gateway
 from ironswan.gateway.hardening import harden
+from ironswan.gateway.mtu import iv_and_icv, tun_mtu
 from ironswan.gateway.netlink import MARK, Netlink
-from ironswan.gateway.routes import tun_mtu
 from ironswan.gateway.upkeep import unstartable
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ async def _set_up(
     name, index = dataplane.interface()
     try:
         version = 6 if _uses_ipv6(configuration) else 4
-        mtu = min(LARGEST_MTU, tun_mtu(await network.outer_mtu(index), version))
+        outer_mtu = await network.outer_mtu(index)
+        mtu = min(LARGEST_MTU, tun_mtu(outer_mtu, version, iv_and_icv(configuration)))
         return mtu, await network.set_up(index, mtu)
     except Exception as error:  # whatever netlink says, it is one sentence for the operator  # noqa: BLE001
         raise CommandError(ExitCode.PERMISSION, f"cannot set {name} up: {error}") from None

@@ -90,12 +90,3 @@ def inside(prefix: Prefix, wide: Prefix) -> bool:
     if isinstance(prefix, IPv6Network) and isinstance(wide, IPv6Network):
         return prefix.subnet_of(wide)
     return False
-
-
-def tun_mtu(outer_mtu: int, outer_version: int) -> int:
-    """The largest inner packet that leaves ESP in UDP within `outer_mtu`, its payload a whole number of 16 octets.
-
-    Outer IP header, 8 UDP, 8 ESP, 8 IV, 16 ICV around the packet and its trailer of 2.
-    """
-    room = outer_mtu - (40 if outer_version == 6 else 20) - 8 - 8 - 8 - 16
-    return room // 16 * 16 - 2

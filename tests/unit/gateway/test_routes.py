@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-import pytest
-
-from ironswan.gateway.routes import Kind, Protected, Route, own_source, prefixes, tun_mtu, wanted
+from ironswan.gateway.routes import Kind, Protected, Route, own_source, prefixes, wanted
 from ironswan.policy.selectors import TrafficSelector
 
 
@@ -62,13 +60,3 @@ def test_policy_for_everything_leaves_the_source_to_the_kernel() -> None:
 def test_families_do_not_mix() -> None:
     routes = wanted([Protected((LEFT, net("fd01::/64")), (RIGHT, net("fd02::/64")), carried=True)], [])
     assert {str(r.prefix) for r in routes} == {"10.2.0.0/24", "fd02::/64"}
-
-
-@pytest.mark.parametrize(
-    ("outer", "version", "inner"), [(1500, 4, 1438), (1500, 6, 1406), (1492, 4, 1422), (1280, 4, 1214)]
-)
-def test_largest_packet_fits_the_outer_path_in_whole_blocks(outer: int, version: int, inner: int) -> None:
-    header = 20 if version == 4 else 40
-    assert tun_mtu(outer, version) == inner
-    assert (inner + 2) % 16 == 0
-    assert inner + 2 + 8 + 8 + 16 + 8 + header <= outer
