@@ -24,7 +24,7 @@ OTHER = {"left": "right", "right": "left"}
 WIRE = "ipswit0"
 # aesni has to come before openssl: charon's openssl AES-GCM is several times slower.
 PLUGINS = (
-    "random nonce aesni aes sha1 sha2 hmac kdf gcm ctr cmac xcbc curve25519 openssl chapoly pem x509 pubkey pkcs1 "
+    "random nonce aesni aes sha1 sha2 hmac kdf gcm ccm ctr cmac xcbc curve25519 openssl chapoly pem x509 pubkey pkcs1 "
     "pkcs8 constraints revocation kernel-libipsec kernel-netlink socket-default vici updown"
 )
 
@@ -208,13 +208,17 @@ class HostState:
 
 @dataclass
 class Sites:
-    """Two namespaces with a wire between them and a protected address each; `work` is this test's own folder."""
+    """Two namespaces with a wire between them and a protected address each; `work` is this test's own folder.
+
+    `readable`: what the test sends may be read on the wire, because its suite does not encrypt.
+    """
 
     left: Namespace
     right: Namespace
     work: Path
     stack: contextlib.ExitStack
     terms: Terms = Terms()
+    readable: bool = False
 
     @property
     def hosts(self) -> tuple[Host, Host]:

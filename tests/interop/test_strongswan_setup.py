@@ -1,4 +1,4 @@
-"""Setting tunnels up with strongSwan's charon, from either side, with every suite of the first release."""
+"""Setting tunnels up with strongSwan's charon, from either side, with suites of IKE of every kind."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ SUITES = [
     ("aes256gcm16-prfsha384-ecp384", "aes128gcm16"),
     ("chacha20poly1305-prfsha512-modp3072", "chacha20poly1305"),
     ("aes128-sha512-ecp521", "aes256gcm16"),
+    ("aes256ctr-sha256-x25519", "aes128gcm16"),
+    ("aes128ccm16-prfsha256-x25519", "aes128gcm16"),
+    ("aes256ccm8-prfsha384-ecp256", "aes128gcm16"),
+    ("aes256gcm8-prfsha256-x25519", "aes128gcm16"),
 ]
 
 

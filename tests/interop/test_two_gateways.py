@@ -24,15 +24,34 @@ KEYS = {
 DEMO = [sys.executable, "-m", "ironswan", "demo", "--json", "--seconds", "0.5"]
 
 
-@pytest.mark.parametrize("esp", ["aes128gcm16", "aes256gcm16", "chacha20poly1305"])
+@pytest.mark.parametrize(
+    "esp", ["aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes256-sha512-esn", "aes256gcm16iiv", "aes192gmac-esn"]
+)
 def test_two_gateways_carry_bulk_traffic_unchanged(wire: Sites, esp: str) -> None:
     terms = Terms(esp=esp)
+    wire.readable = "gmac" in esp
     left, _ = wire.ironswan(terms), wire.ironswan(terms, "right")
     left.command("up", name="c", timeout=10)
     here, there = wire.hosts
     assert ping(here, there.address, 20).received == 20
     assert Transfer(here, there, 100_000_000).intact(30)
     assert Transfer(there, here, 100_000_000).intact(30)
+
+
+def test_sha256_cut_off_at_96_bits_on_one_side_only_carries_nothing(wire: Sites) -> None:
+    """It is not negotiated, so only both or neither may have it."""
+    cut = Terms(esp="aes128-sha256", child="sha256_96 = yes")
+    left, right = wire.ironswan(cut), wire.ironswan(cut.but(child=""), "right")
+    left.command("up", name="c", timeout=10)
+    here, there = wire.hosts
+    assert ping(here, there.address, 2, patience=0.5).received == 0
+    right.configure(cut.text("right"))
+    right.command("reload")
+    left.command("down", name="t", timeout=10)
+    left.command("up", name="c", timeout=10)
+    assert left.command("status")["ike_sas"][0]["children"][0]["suite"] == "aes128-sha256_96"
+    assert Transfer(here, there, 2_000_000).intact(20)
+    assert Transfer(there, here, 2_000_000).intact(20)
 
 
 def test_rekeys_from_both_sides_at_once_lose_nothing_and_leave_one_child(wire: Sites) -> None:
