@@ -113,6 +113,10 @@ impl<C: Cipher> Transform for Composed<C> {
         authentic
     }
 
+    fn side_by_side(&self) -> bool {
+        true
+    }
+
     fn seal_batch(&self, jobs: &mut [Job<'_>]) {
         jobs.chunks_mut(SIDE_BY_SIDE).for_each(|jobs| self.seal_some(jobs));
     }

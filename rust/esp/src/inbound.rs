@@ -36,6 +36,7 @@ pub struct InboundSa {
     alignment: usize,
     window: Mutex<ReplayWindow>,
     resync: Option<resync::Trigger>,
+    side_by_side: bool,
 }
 
 /// Packets handed to the transform together.
@@ -69,6 +70,7 @@ impl InboundSa {
             header_len: SPI_AND_SEQUENCE + transform.iv_len(),
             icv_len: transform.icv_len(),
             alignment: transform.alignment(),
+            side_by_side: transform.side_by_side(),
             transform,
             window: Mutex::new(window),
             resync: esn.then(resync::Trigger::default),
@@ -103,7 +105,7 @@ impl InboundSa {
     }
 
     /// Opens several packets and writes into `results` what came of each. The window is locked twice in all, and the transform
-    /// gets the packets side by side.
+    /// gets the packets side by side where that is faster.
     ///
     /// # Panics
     ///
@@ -119,7 +121,7 @@ impl InboundSa {
             }
         }
         for (packets, results) in packets.chunks_mut(SIDE_BY_SIDE).zip(results.chunks_mut(SIDE_BY_SIDE)) {
-            self.open_side_by_side(packets, results);
+            self.open_some(packets, results);
         }
         let mut window = self.locked();
         for (packet, result) in packets.iter().zip(results.iter_mut()) {
@@ -186,8 +188,8 @@ impl InboundSa {
     }
 
     /// Opens at most [`SIDE_BY_SIDE`] packets, those of which the window may accept.
-    fn open_side_by_side(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
-        if self.resync.as_ref().is_some_and(resync::Trigger::due) {
+    fn open_some(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
+        if !self.side_by_side || self.resync.as_ref().is_some_and(resync::Trigger::due) {
             for (packet, result) in packets.iter_mut().zip(results) {
                 if let Ok(opened) = result {
                     match self.open(opened.sequence_number, packet) {
@@ -244,12 +246,23 @@ impl InboundSa {
         if authentic { Ok(()) } else { Err(Drop::IcvMismatch) }
     }
 
-    fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
+    /// Whether packets are opened faster several at once.
+    pub(crate) fn is_side_by_side(&self) -> bool {
+        self.side_by_side
+    }
+
+    /// Octets in front of the payload: SPI, sequence number, IV.
+    pub(crate) fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// The window, to check or mark several packets under one lock.
+    pub(crate) fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
+pub(crate) fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
     window.infer(low).filter(|number| window.check(*number)).ok_or(Drop::Replayed)
 }
 

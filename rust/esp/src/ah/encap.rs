@@ -110,13 +110,13 @@ impl AhEncapsulator {
                 _ => return Err(Status::Malformed),
             };
             let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
-            (Plan { front: tunnel.len(), len }, next_header, tunnel.is_ipv6())
+            (Plan { front: tunnel.len(), len, at: 0 }, next_header, tunnel.is_ipv6())
         } else {
             let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
             if headers.fragment {
                 return Err(Status::Fragment);
             }
-            let plan = Plan { front: headers.len, len: headers.total - headers.len };
+            let plan = Plan { front: headers.len, len: headers.total - headers.len, at: 0 };
             (plan, headers.protocol, headers.v6)
         };
         let total = plan.front + self.key.header_len(v6) + plan.len;

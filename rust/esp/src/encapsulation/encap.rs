@@ -122,7 +122,7 @@ impl Encapsulator {
             return Err(Misuse::NoTunnel);
         }
         outcome.clear();
-        let plan = Plan { front: self.front(framing), len };
+        let plan = Plan { front: self.front(framing), len, at: 0 };
         let fits = self.fits(plan, framing);
         outcome.statuses.resize(count, if fits { Status::Ok } else { Status::TooLong });
         outcome.next_headers.resize(count, NO_NEXT_HEADER);
@@ -173,7 +173,7 @@ impl Encapsulator {
         let planned = match self.options.mode {
             Mode::Tunnel => self.plan_tunnel(packet, framing),
             Mode::Transport if framing == Framing::Ip => self.plan_transport(packet),
-            Mode::Transport => Ok((Plan { front: self.front(framing), len: packet.len() }, next_header)),
+            Mode::Transport => Ok((Plan { front: self.front(framing), len: packet.len(), at: 0 }, next_header)),
         };
         let planned =
             planned.and_then(
@@ -195,7 +195,7 @@ impl Encapsulator {
             _ => return Err(Status::Malformed),
         };
         let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
-        Ok((Plan { front: self.front(framing), len }, next_header))
+        Ok((Plan { front: self.front(framing), len, at: 0 }, next_header))
     }
 
     fn plan_transport(&self, packet: &[u8]) -> Result<(Plan, u8), Status> {
@@ -205,7 +205,7 @@ impl Encapsulator {
             return Err(Status::Fragment);
         }
         let udp = if self.options.udp.is_some() { UDP_HEADER } else { 0 };
-        Ok((Plan { front: headers.len + udp, len: headers.total - headers.len }, headers.protocol))
+        Ok((Plan { front: headers.len + udp, len: headers.total - headers.len, at: 0 }, headers.protocol))
     }
 
     /// Writes headers and payload; room for IV, padding, trailer and ICV is left as zeros. Returns the octets of payload.
