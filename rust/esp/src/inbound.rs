@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::drop::Drop;
 use crate::erased::Erased;
 use crate::resync;
+use crate::shared_window::SharedWindow;
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
 use crate::window::ReplayWindow;
@@ -34,7 +34,7 @@ pub struct InboundSa {
     header_len: usize,
     icv_len: usize,
     alignment: usize,
-    window: Mutex<ReplayWindow>,
+    window: SharedWindow,
     resync: Option<resync::Trigger>,
     side_by_side: bool,
 }
@@ -72,7 +72,7 @@ impl InboundSa {
             alignment: transform.alignment(),
             side_by_side: transform.side_by_side(),
             transform,
-            window: Mutex::new(window),
+            window: SharedWindow::new(window),
             resync: esn.then(resync::Trigger::default),
         }
     }
@@ -89,7 +89,7 @@ impl InboundSa {
 
     /// A copy of the window.
     pub fn window(&self) -> ReplayWindow {
-        self.locked().clone()
+        self.window.locked().clone()
     }
 
     /// Opens a packet, from its SPI to its ICV, where it lies.
@@ -113,7 +113,7 @@ impl InboundSa {
     pub fn open_batch(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
         assert_eq!(packets.len(), results.len(), "every packet has a result");
         {
-            let window = self.locked();
+            let window = self.window.locked();
             for (packet, result) in packets.iter().zip(results.iter_mut()) {
                 // What the packet holds is written by finish.
                 let planned = |sequence_number| Opened { range: 0..0, next_header: 0, sequence_number };
@@ -123,7 +123,7 @@ impl InboundSa {
         for (packets, results) in packets.chunks_mut(SIDE_BY_SIDE).zip(results.chunks_mut(SIDE_BY_SIDE)) {
             self.open_some(packets, results);
         }
-        let mut window = self.locked();
+        let mut window = self.window.locked();
         for (packet, result) in packets.iter().zip(results.iter_mut()) {
             if let Ok(Opened { sequence_number, .. }) = *result {
                 *result = mark(&mut window, sequence_number).and_then(|()| self.finish(sequence_number, packet));
@@ -142,7 +142,7 @@ impl InboundSa {
 
     /// All bits of a packet's sequence number, when the window would accept it. The window is not moved.
     pub fn check(&self, low: u32) -> Result<u64, Drop> {
-        check(&self.locked(), low)
+        self.window.check(low).ok_or(Drop::Replayed)
     }
 
     /// Opens a planned packet where it lies and gives its sequence number, which is another one than was inferred only when the
@@ -164,7 +164,7 @@ impl InboundSa {
 
     /// Checks again and marks an authentic packet's number as seen: of several threads with the same packet one is first.
     pub fn mark(&self, sequence_number: u64) -> Result<(), Drop> {
-        mark(&mut self.locked(), sequence_number)
+        if self.window.mark(sequence_number) { Ok(()) } else { Err(Drop::Replayed) }
     }
 
     /// Takes the trailer off an authentic packet.
@@ -257,13 +257,13 @@ impl InboundSa {
     }
 
     /// The window, to check or mark several packets under one lock.
-    pub(crate) fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn shared_window(&self) -> &SharedWindow {
+        &self.window
     }
 }
 
 pub(crate) fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
-    window.infer(low).filter(|number| window.check(*number)).ok_or(Drop::Replayed)
+    window.look(low).ok_or(Drop::Replayed)
 }
 
 fn mark(window: &mut ReplayWindow, sequence_number: u64) -> Result<(), Drop> {

@@ -27,7 +27,9 @@ mod outbound;
 mod resync;
 mod ring_key;
 mod sequence;
+mod shared_window;
 mod suite;
+mod sync;
 mod transform;
 mod window;
 

@@ -55,7 +55,7 @@ impl Decapsulator {
         outcome: &mut Outcome,
     ) -> [u64; SIDE_BY_SIDE] {
         let mut numbers = [0; SIDE_BY_SIDE];
-        let window = self.sa.locked();
+        let window = self.sa.shared_window().locked();
         for ((packet, index), number) in input.zip(range.clone()).zip(&mut numbers) {
             let Plan { at, len, .. } = outcome.plans[index];
             if outcome.statuses[index] == Status::Ok {
@@ -111,7 +111,7 @@ impl Decapsulator {
     /// Returns the octets that were taken out.
     fn mark(&self, numbers: &[u64; SIDE_BY_SIDE], range: &Range<usize>, outcome: &mut Outcome) -> u64 {
         let mut removed = 0;
-        let mut window = self.sa.locked();
+        let mut window = self.sa.shared_window().locked();
         for (index, number) in range.clone().zip(numbers) {
             let is_first = *number == 0 || window.mark(*number);
             let is_opened = outcome.statuses[index] == Status::Ok;
