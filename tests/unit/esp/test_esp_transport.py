@@ -138,3 +138,23 @@ def test_ipv6_without_next_header_is_a_dummy_to_its_receiver() -> None:
     (sealed,) = seal(outbound(mode="transport"), raw(IPv6(src="fd00:1::1", dst="fd00:2::1", nh=59)), framing="ip")
     assert status(inbound(mode="transport"), sealed, framing="ip") is Status.DUMMY
     assert ipv6() != sealed
+
+
+@pytest.mark.parametrize("ports", [None, (4500, 4500)], ids=["plain", "in udp"])
+def test_options_before_ah_are_protected_with_it(ports: tuple[int, int] | None) -> None:
+    """What follows the destination options of a packet that is sent does not matter, not even AH."""
+    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))], nh=51)
+    packet = raw(IPv6(src="fd00:1::1", dst="fd00:2::1") / options / Raw(bytes(24)))
+    (sealed,) = seal(outbound(mode="transport", udp_encap=ports), packet, framing="ip")
+    assert receive(inbound(mode="transport"), [sealed], framing="ip").packets.tolist() == [packet]
+
+
+def test_received_options_may_stand_before_esp() -> None:
+    """RFC 4303 3.1.1: they may be before or behind it."""
+    (sealed,) = seal(outbound(mode="transport"), ipv6(), framing="ip")
+    options = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))], nh=50)
+    moved = raw(IPv6(src="fd00:1::1", dst="fd00:2::1") / options / Raw(sealed[40:]))
+    (opened,) = receive(inbound(mode="transport"), [moved], framing="ip").packets.tolist()
+    assert opened == raw(
+        IPv6(src="fd00:1::1", dst="fd00:2::1") / IPv6ExtHdrDestOpt(options=options.options) / Raw(ipv6()[40:])
+    ).replace(bytes([59, 0]), bytes([17, 0]), 1)

@@ -121,7 +121,7 @@ impl AhDecapsulator {
     }
 
     fn find(&self, packet: &[u8]) -> Result<Found, Status> {
-        let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
+        let headers = IpHeaders::received(packet).ok_or(Status::Malformed)?;
         if headers.fragment {
             return Err(Status::Fragment);
         }

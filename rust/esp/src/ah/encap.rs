@@ -149,7 +149,7 @@ impl AhEncapsulator {
 
     /// Computes the ICV with the mutable fields cleared, and puts them back.
     fn sign(&self, packet: &mut [u8], ah_at: usize, number: u64) -> Option<()> {
-        let headers = IpHeaders::read(packet)?;
+        let headers = IpHeaders::received(packet)?;
         let kept = Kept::new(packet, ah_at)?;
         mutable::clear(packet, &headers)?;
         self.key.sign(number, packet, ah_at);
