@@ -1,10 +1,9 @@
 //! AH on the way out (RFC 4302 3.3).
 
 use super::{AhKey, mutable};
-use crate::encapsulation::ip::IpHeaders;
+use crate::encapsulation::ip::{IpHeaders, tunnelled};
 use crate::encapsulation::outcome::Plan;
 use crate::encapsulation::{Counters, Limits, Misuse, Mode, Outcome, Packets, Status, TunnelHeader, Used, protocol};
-use crate::inner_len;
 use crate::sequence::Sequence;
 
 /// The longest IP packet.
@@ -104,12 +103,7 @@ impl AhEncapsulator {
     /// Where AH goes and what stands behind it.
     fn plan(&self, packet: &[u8]) -> Result<(Plan, u8), Status> {
         let (plan, next_header, v6) = if let Some(tunnel) = self.tunnel() {
-            let next_header = match packet.first().map(|first| first >> 4) {
-                Some(4) => protocol::IPV4,
-                Some(6) => protocol::IPV6,
-                _ => return Err(Status::Malformed),
-            };
-            let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
+            let (next_header, len) = tunnelled(packet).ok_or(Status::Malformed)?;
             (Plan { front: tunnel.len(), len, at: 0 }, next_header, tunnel.is_ipv6())
         } else {
             let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;

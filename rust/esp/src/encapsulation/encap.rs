@@ -3,14 +3,14 @@
 use std::fmt;
 
 use super::frame::{set_udp_checksum_v6, write_udp};
-use super::ip::IpHeaders;
+use super::ip::{IpHeaders, tunnelled};
 use super::limits::{Limits, Used};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::outer::TunnelHeader;
 use super::{Framing, Mode, UDP_HEADER, protocol};
+use crate::NO_NEXT_HEADER;
 use crate::outbound::OutboundSa;
 use crate::transform::Job;
-use crate::{NO_NEXT_HEADER, inner_len};
 
 /// Packets that are sealed side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -189,12 +189,7 @@ impl Encapsulator {
     }
 
     fn plan_tunnel(&self, packet: &[u8], framing: Framing) -> Result<(Plan, u8), Status> {
-        let next_header = match packet.first().map(|first| first >> 4) {
-            Some(4) => protocol::IPV4,
-            Some(6) => protocol::IPV6,
-            _ => return Err(Status::Malformed),
-        };
-        let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
+        let (next_header, len) = tunnelled(packet).ok_or(Status::Malformed)?;
         Ok((Plan { front: self.front(framing), len, at: 0 }, next_header))
     }
 

@@ -1,6 +1,6 @@
 //! The headers of an IP packet, read once: where they end, what stands behind them.
 
-use crate::SPI_AND_SEQUENCE;
+use crate::{SPI_AND_SEQUENCE, inner_len};
 
 use super::protocol;
 
@@ -113,6 +113,13 @@ impl IpHeaders {
             set_ipv4_checksum(&mut packet[..self.len]);
         }
     }
+}
+
+/// What a tunnel says of a packet: its next header, and where it ends by its own length. None when it is no whole IP packet.
+#[inline]
+pub(crate) fn tunnelled(packet: &[u8]) -> Option<(u8, usize)> {
+    let next_header = if packet.first()? >> 4 == 6 { protocol::IPV6 } else { protocol::IPV4 };
+    Some((next_header, inner_len(next_header, packet)?))
 }
 
 /// Writes the checksum of an IPv4 header.
