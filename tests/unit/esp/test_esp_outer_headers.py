@@ -29,7 +29,9 @@ def sealed_in(headers: list[Packet], udp: bool) -> bytes:
     return raw(packet / Raw(sealed[40:]))
 
 
-@pytest.mark.parametrize("headers", OPTIONS, ids=lambda headers: "-".join(h.name.split()[-1] for h in headers) or "none")
+@pytest.mark.parametrize(
+    "headers", OPTIONS, ids=lambda headers: "-".join(h.name.split()[-1] for h in headers) or "none"
+)
 def test_extension_headers_before_esp_are_passed_over(headers: list[Packet]) -> None:
     """A20: RFC 8200 4.1."""
     assert receive(inbound(), [sealed_in(headers, udp=False)], framing="ip").packets.tolist() == [ipv4()]
@@ -50,9 +52,7 @@ def test_ipv4_options_before_esp_are_passed_over() -> None:
 @pytest.mark.parametrize("mode", ["tunnel", "transport"])
 @pytest.mark.parametrize("udp", [None, (4500, 9)], ids=["plain", "in udp"])
 @pytest.mark.parametrize("inner", [ipv4(), ipv6()], ids=["v4", "v6"])
-def test_octets_behind_the_outer_packet_are_none_of_it(
-    mode: str, udp: tuple[int, int] | None, inner: bytes
-) -> None:
+def test_octets_behind_the_outer_packet_are_none_of_it(mode: str, udp: tuple[int, int] | None, inner: bytes) -> None:
     """Short frames of Ethernet are padded, and captures keep that."""
     (sealed,) = seal(outbound(mode=mode, tunnel=OUTER, udp_encap=udp), inner, framing="ip")
     assert receive(inbound(mode=mode), [sealed + b"\xaa" * 6], framing="ip").packets.tolist() == [inner]

@@ -1,4 +1,4 @@
-"""Packets that RFCs, drafts and DPDK published, opened through `InboundSa`; sources and licences are in vectors/esp.json."""
+"""Packets that RFCs, drafts and DPDK published, opened through `InboundSa`; esp.json names sources and licences."""
 
 from __future__ import annotations
 

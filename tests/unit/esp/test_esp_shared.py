@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 from esp_packets import KEYMAT, inbound, ipv4, outbound, seal
@@ -80,7 +81,7 @@ def test_results_keep_their_memory_while_others_come_and_go() -> None:
     for size in range(50):
         other = receiver.decap(sender.encap(PacketBatch([ipv4(b"\xff" * size)] * 37)).packets)
         assert other.ok
-    assert [bytes(view[begin:end]) for begin, end in zip(offsets, offsets[1:], strict=False)] == [PACKET] * 37
+    assert [bytes(view[begin:end]) for begin, end in pairwise(offsets)] == [PACKET] * 37
 
 
 def test_sas_with_one_key_in_eight_threads_do_not_share_anything_else() -> None:

@@ -13,7 +13,7 @@ use crate::outbound::OutboundSa;
 use crate::transform::Job;
 
 /// Packets that are sealed side by side.
-const SIDE_BY_SIDE: usize = 32;
+const SIDE_BY_SIDE: usize = 64;
 /// The longest IP packet.
 const LONGEST: usize = 65_535;
 static ZEROS: [u8; 512] = [0; 512];
