@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::drop::Drop;
 use crate::erased::Erased;
+use crate::prefetch::prefetch;
 use crate::resync;
 use crate::shared_window::SharedWindow;
 use crate::suite::{KeyError, Suite};
@@ -75,6 +76,12 @@ impl InboundSa {
             window: SharedWindow::new(window),
             resync: esn.then(resync::Trigger::default),
         }
+    }
+
+    /// Says that a packet for this SA comes soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&*self.transform);
     }
 
     /// The SPI, as in the packets.
