@@ -134,8 +134,7 @@ impl Decapsulator {
         let (mut read, mut write, mut octets, mut anomalies) = (base, base, 0, 0);
         for (slot, index) in range.enumerate() {
             let plan = outcome.plans[index];
-            let mut next_header = 0;
-            let mut number = 0;
+            let (mut next_header, mut number) = (0, 0);
             if let Some(found) = &founds[slot] {
                 match self.finish(&mut outcome.packets.octets, read, plan, found, classes[slot], &results[slot]) {
                     Ok((from, finished)) => {
@@ -143,14 +142,15 @@ impl Decapsulator {
                         write += finished.len;
                         octets += finished.len as u64;
                         anomalies += u64::from(finished.anomaly);
-                        next_header = results[slot].as_ref().map_or(0, |opened| opened.next_header);
+                        if let Ok(opened) = &results[slot] {
+                            (next_header, number) = (opened.next_header, opened.sequence_number);
+                        }
                     }
                     Err(status) => {
                         outcome.statuses[index] = status;
                         anomalies += u64::from(status == Status::EcnIllegal);
                     }
                 }
-                number = results[slot].as_ref().map_or(0, |opened| opened.sequence_number);
                 read += plan.front + plan.len;
             }
             outcome.next_headers.push(next_header);

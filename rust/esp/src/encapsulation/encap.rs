@@ -142,8 +142,7 @@ impl Encapsulator {
 
     /// Octets that encapsulation adds to a packet of `len` octets, IP headers of transport mode not counted.
     pub fn overhead(&self, len: usize, framing: Framing) -> usize {
-        let payload = len.max(self.options.tfc);
-        self.front(framing) + self.sa.packet_len(payload) - len
+        self.front(framing) + self.sa.packet_len(self.padded(len)) - len
     }
 
     fn check(&self, framing: Framing) -> Result<(), Misuse> {
@@ -164,8 +163,13 @@ impl Encapsulator {
         }
     }
 
+    /// Octets of payload with the TFC padding of a packet of `len` octets.
+    fn padded(&self, len: usize) -> usize {
+        len.max(self.options.tfc)
+    }
+
     fn fits(&self, plan: Plan, framing: Framing) -> bool {
-        framing == Framing::Esp || plan.front + self.sa.packet_len(plan.len) <= LONGEST
+        framing == Framing::Esp || plan.front + self.sa.packet_len(self.padded(plan.len)) <= LONGEST
     }
 
     /// Decides what becomes of a packet, and returns how long it will be.
@@ -185,7 +189,7 @@ impl Encapsulator {
         outcome.statuses.push(planned.err().unwrap_or(Status::Ok));
         outcome.next_headers.push(next_header);
         outcome.plans.push(plan);
-        if planned.is_ok() { plan.front + self.sa.packet_len(plan.len.max(self.options.tfc)) } else { 0 }
+        if planned.is_ok() { plan.front + self.sa.packet_len(self.padded(plan.len)) } else { 0 }
     }
 
     fn plan_tunnel(&self, packet: &[u8], framing: Framing) -> Result<(Plan, u8), Status> {
@@ -206,7 +210,7 @@ impl Encapsulator {
     /// Writes headers and payload; room for IV, padding, trailer and ICV is left as zeros. Returns the octets of payload.
     fn write(&self, packet: &[u8], plan: Plan, framing: Framing, sequence_number: u64, packets: &mut Packets) -> u64 {
         let out = &mut packets.octets;
-        let payload_len = plan.len.max(self.options.tfc);
+        let payload_len = self.padded(plan.len);
         let esp_len = self.sa.packet_len(payload_len);
         let start = out.len();
         let mut payload = packet;
@@ -273,7 +277,7 @@ impl Encapsulator {
             rest = behind;
             let (sequence_number, plan) = (sequence_numbers[index], plans[index]);
             let packet = &mut packet[plan.front..];
-            self.sa.plan(sequence_number, packet, plan.len.max(self.options.tfc), next_headers[index]);
+            self.sa.plan(sequence_number, packet, self.padded(plan.len), next_headers[index]);
             jobs[count] = Job { sequence_number, packet };
             count += 1;
             if count == SIDE_BY_SIDE {

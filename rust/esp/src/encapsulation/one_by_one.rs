@@ -23,28 +23,30 @@ impl Decapsulator {
         outcome: &mut Outcome,
     ) -> (u64, u64) {
         let mut numbers = self.checked(input.clone(), &range, outcome);
-        let (mut octets, mut anomalies) = (0, 0);
-        for ((packet, index), number) in input.zip(range.clone()).zip(&mut numbers) {
+        let mut octets = 0;
+        let mut anomalies = [false; SIDE_BY_SIDE];
+        let slots = input.zip(range.clone()).zip(numbers.iter_mut().zip(&mut anomalies));
+        for ((packet, index), (number, anomaly)) in slots {
             let mut next_header = 0;
             if outcome.statuses[index] == Status::Ok {
                 let start = outcome.packets.octets.len();
                 match self.open_behind(packet, outcome.plans[index], framing, number, &mut outcome.packets.octets) {
-                    Ok((header, anomaly)) => {
+                    Ok((header, is_unsound)) => {
                         next_header = header;
                         octets += (outcome.packets.octets.len() - start) as u64;
-                        anomalies += u64::from(anomaly);
+                        *anomaly = is_unsound;
                     }
                     Err(status) => {
                         outcome.statuses[index] = status;
-                        anomalies += u64::from(status == Status::EcnIllegal);
+                        *anomaly = status == Status::EcnIllegal;
                     }
                 }
             }
             outcome.next_headers.push(next_header);
             outcome.packets.offsets.push(outcome.packets.octets.len());
         }
-        octets -= self.mark(&numbers, &range, outcome);
-        (octets, anomalies)
+        octets -= self.mark(&numbers, &range, &mut anomalies, outcome);
+        (octets, anomalies.iter().filter(|anomaly| **anomaly).count() as u64)
     }
 
     /// The sequence numbers of what the window would accept; 0 for what it would not.
@@ -109,10 +111,16 @@ impl Decapsulator {
 
     /// Marks authentic packets as seen, and takes out again those of which another thread, or the same batch, had one before.
     /// Returns the octets that were taken out.
-    fn mark(&self, numbers: &[u64; SIDE_BY_SIDE], range: &Range<usize>, outcome: &mut Outcome) -> u64 {
+    fn mark(
+        &self,
+        numbers: &[u64; SIDE_BY_SIDE],
+        range: &Range<usize>,
+        anomalies: &mut [bool; SIDE_BY_SIDE],
+        outcome: &mut Outcome,
+    ) -> u64 {
         let mut removed = 0;
         let mut window = self.sa.shared_window().locked();
-        for (index, number) in range.clone().zip(numbers) {
+        for ((index, number), anomaly) in range.clone().zip(numbers).zip(anomalies) {
             let is_first = *number == 0 || window.mark(*number);
             let is_opened = outcome.statuses[index] == Status::Ok;
             outcome.sequence_numbers.push(if is_first && is_opened { *number } else { 0 });
@@ -121,6 +129,7 @@ impl Decapsulator {
             if !is_first {
                 outcome.statuses[index] = Status::Replayed;
                 outcome.next_headers[index] = 0;
+                *anomaly = false;
                 removed += bounds.len();
                 outcome.packets.octets.drain(bounds);
             }

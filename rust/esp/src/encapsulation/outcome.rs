@@ -173,7 +173,7 @@ pub struct Outcome {
     pub statuses: Vec<Status>,
     /// The next header of each; 0 where it failed.
     pub next_headers: Vec<u8>,
-    /// The sequence number of each, 64 bits wide with ESN; 0 where it has none.
+    /// The sequence number of each, 64 bits wide with ESN; 0 where it failed.
     pub sequence_numbers: Vec<u64>,
     pub(crate) plans: Vec<Plan>,
 }
