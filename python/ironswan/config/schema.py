@@ -88,9 +88,10 @@ CHILD = (
     Key("close_action", v.END_ACTION, "none", "after the peer closed it", "close_action"),
     Key("dpd_action", v.END_ACTION, "none", "after the peer was found dead", "dpd_action"),
     Key("replay_window", v.REPLAY_WINDOW, "32", "packets a late one may be behind", "replay_window"),
+    Key("sha256_96", v.BOOLEAN, "no", "cut `sha256` off at 96 bits for a peer that does; not negotiated", "sha256_96"),
 )
 CHILD_UNSUPPORTED = _unsupported("""
-    ah_proposals sha256_96=no|false|0 updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
+    ah_proposals updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
     policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 interface hw_offload=no|auto
     mark_in=0|0/0 mark_out=0|0/0 mark_in_sa=no|false|0 set_mark_in=0|0/0 set_mark_out=0|0/0 if_id_in=0 if_id_out=0
     label label_mode=system tfc_padding=0 per_cpu_sas=no|false|0 rand_bytes=0 rand_packets=0

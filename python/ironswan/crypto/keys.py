@@ -4,28 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ironswan.crypto import lengths
 from ironswan.crypto.prf import key_length, prf, prf_plus
-from ironswan.crypto.prf import supported as supported_prfs
-from ironswan.policy.transforms import Encr, Integ, Proposal, Transform, TransformType
+from ironswan.policy.keywords import AEAD, IKE_SUPPORTED
+from ironswan.policy.transforms import Integ, Proposal, Transform, TransformType
 
-# Octets of salt that follow the encryption key in KEYMAT: RFC 5282 for GCM, RFC 7634 for ChaCha20-Poly1305.
-_SALT_LENGTH = {Encr.AES_GCM_8: 4, Encr.AES_GCM_12: 4, Encr.AES_GCM_16: 4, Encr.CHACHA20_POLY1305: 4}
-# Key Length attributes in bits; None stands for the absent one, which a fixed-key cipher must not have (I46).
-_AES_KEY_LENGTHS: dict[int | None, int] = {128: 16, 192: 24, 256: 32}
-_KEY_LENGTHS: dict[int, dict[int | None, int]] = {
-    Encr.AES_CBC: _AES_KEY_LENGTHS,
-    Encr.AES_GCM_8: _AES_KEY_LENGTHS,
-    Encr.AES_GCM_12: _AES_KEY_LENGTHS,
-    Encr.AES_GCM_16: _AES_KEY_LENGTHS,
-    Encr.CHACHA20_POLY1305: {None: 32},
-}
-_INTEG_KEY_LENGTH = {
-    Integ.NONE: 0,
-    Integ.HMAC_SHA1_96: 20,
-    Integ.HMAC_SHA2_256_128: 32,
-    Integ.HMAC_SHA2_384_192: 48,
-    Integ.HMAC_SHA2_512_256: 64,
-}
+_NO_INTEG = Transform(TransformType.INTEG, Integ.NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +35,29 @@ class IkeSuite:
                 raise ValueError(f"{len(found)} transforms of type {kind.name} are not a choice")
             return found[0]
 
-        encr, prf_id, ke = one(TransformType.ENCR), one(TransformType.PRF).id, one(TransformType.KE).id
-        integ = one(TransformType.INTEG).id if proposal.of_type(TransformType.INTEG) else int(Integ.NONE)
-        key_octets = _KEY_LENGTHS.get(encr.id, {}).get(encr.key_length)
-        if key_octets is None or integ not in _INTEG_KEY_LENGTH or prf_id not in supported_prfs():
+        encr, function, ke = one(TransformType.ENCR), one(TransformType.PRF), one(TransformType.KE).id
+        integ = one(TransformType.INTEG) if proposal.of_type(TransformType.INTEG) else _NO_INTEG
+        if not {encr, function, integ} <= IKE_SUPPORTED | {_NO_INTEG}:
             raise ValueError("encryption, integrity algorithm or PRF is not supported")
-        suite = cls(encr.id, key_octets, prf_id, integ, ke)
-        if suite.aead != (integ == Integ.NONE):
+        suite = cls(encr.id, lengths.encryption_key(encr), function.id, integ.id, ke)
+        if suite.aead != (integ == _NO_INTEG):
             raise ValueError("integrity must come from the cipher or from an algorithm of its own, and from one only")
         return suite
 
     @property
     def salt_length(self) -> int:
         """Octets of salt behind the encryption key."""
-        return _SALT_LENGTH.get(Encr(self.encr), 0)
+        return lengths.salt(self.encr)
 
     @property
     def aead(self) -> bool:
         """Whether encryption brings its own integrity."""
-        return bool(self.salt_length)
+        return self.encr in AEAD
 
 
 @dataclass(frozen=True, slots=True)
 class IkeKeys:
-    """The seven keys of an IKE SA. `sk_ei` and `sk_er` end in the salt for AEAD suites, whose `sk_a*` are empty."""
+    """The seven keys of an IKE SA. `sk_ei` and `sk_er` end in the salt, if any; AEAD suites have empty `sk_a*`."""
 
     sk_d: bytes = field(repr=False)
     sk_ai: bytes = field(repr=False)
@@ -101,12 +84,12 @@ def derive_ike_keys(
     else:
         skeyseed = prf(suite.prf if old_prf is None else old_prf, old_sk_d, shared + nonce_i + nonce_r)
     derived = key_length(suite.prf)
-    integ = _INTEG_KEY_LENGTH[Integ(suite.integ)]
+    integ = lengths.integrity_key(suite.integ)
     encr = suite.encr_key_length + suite.salt_length
-    lengths = (derived, integ, integ, encr, encr, derived, derived)
-    stream = prf_plus(suite.prf, skeyseed, nonce_i + nonce_r + spi_i + spi_r, sum(lengths))
+    sizes = (derived, integ, integ, encr, encr, derived, derived)
+    stream = prf_plus(suite.prf, skeyseed, nonce_i + nonce_r + spi_i + spi_r, sum(sizes))
     parts: list[bytes] = []
-    for length in lengths:
+    for length in sizes:
         parts.append(stream[:length])
         stream = stream[length:]
     return IkeKeys(*parts)

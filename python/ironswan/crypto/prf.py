@@ -17,11 +17,6 @@ _HASHES: Final[dict[int, tuple[Callable[[], hashes.HashAlgorithm], int]]] = {
 }
 
 
-def supported() -> frozenset[int]:
-    """The transform numbers that `prf` takes."""
-    return frozenset(_HASHES)
-
-
 def key_length(prf_id: int) -> int:
     """Preferred key length, which is also the output's, in octets. Raises ValueError for an unknown PRF."""
     return _hash(prf_id)[1]

@@ -116,7 +116,7 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
     if answer is None or ts_i is None or ts_r is None or len(answer.proposals) != 1:
         return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the answer lacks SA, TSi or TSr")
     proposal = answer.proposals[0]
-    suite = esp_suite(proposal)
+    suite = esp_suite(proposal, sha256_96=offer.policy.sha256_96)
     if suite is None or not is_answer_to(proposal, offer.proposals) or not _valid_spi(proposal.spi):
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NOT_OUR_OFFER, "the peer chose what we did not offer")
     if not _answer_within(ts_i.selectors, offer.ts_local) or not _answer_within(ts_r.selectors, offer.ts_remote):
@@ -189,7 +189,7 @@ def answer(
     proposal = _choose(policy, request.proposals, in_auth)
     if isinstance(proposal, Refusal):
         return proposal
-    suite = esp_suite(proposal)
+    suite = esp_suite(proposal, sha256_96=policy.sha256_96)
     assert suite is not None
     allowed_local, allowed_remote = own_selectors(sa, policy)
     ts_remote = tuple(narrow(ts_i.selectors, allowed_remote))

@@ -85,10 +85,10 @@ def _seal_one(
 
 
 def _next_iv(sa: IkeSa) -> bytes:
-    """A counter for AEAD, which must never see an IV twice (RFC 5282 3.1); unpredictable octets for CBC."""
+    """A counter for AEAD and CTR, which must never see an IV twice (RFC 5282 3.1); unpredictable octets for CBC."""
     assert sa.suite is not None
     length = sk.iv_length(sa.suite)
-    if not sa.suite.aead:
+    if not sk.iv_is_counter(sa.suite):
         return sa.context.environment.entropy(length)
     sa.sealed += 1
     return sa.sealed.to_bytes(length, "big")

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ironswan.policy.transforms import Encr, Esn, KeyExchange, Proposal, TransformType
+from ironswan.crypto import lengths
+from ironswan.policy import keywords
+from ironswan.policy.keywords import keyword
+from ironswan.policy.transforms import Esn, Integ, KeyExchange, Proposal, Transform, TransformType
+
+_NO_INTEG = Transform(TransformType.INTEG, Integ.NONE)
 
 
 @dataclass(frozen=True, slots=True)
 class EspSuite:
-    """Keyword and octets of key material (cipher key and salt) for one direction."""
+    """Keyword, and octets of key material for one direction: encryption key, salt, integrity key (RFC 7296 2.17)."""
 
     keyword: str
     keymat_length: int
 
 
-_SUITES: dict[tuple[int, int | None], EspSuite] = {
-    (Encr.AES_GCM_16, 128): EspSuite("aes128gcm16", 20),
-    (Encr.AES_GCM_16, 256): EspSuite("aes256gcm16", 36),
-    (Encr.CHACHA20_POLY1305, None): EspSuite("chacha20poly1305", 36),
-}
+def esp_suite(proposal: Proposal, *, sha256_96: bool = False) -> EspSuite | None:
+    """The suite of a chosen ESP proposal; None if the data plane has none for it.
+
+    `sha256_96` cuts the ICV of HMAC-SHA-256 off at 96 bits, for peers that do so without saying it.
+    """
+    encr, integ = _one(proposal, TransformType.ENCR), _one(proposal, TransformType.INTEG)
+    if encr is None or (encr.id in keywords.AEAD) != (integ is None):
+        return None
+    if not {encr, integ or encr} <= keywords.ESP_SUPPORTED:
+        return None
+    if sha256_96 and integ == keywords.INTEG["sha256"]:
+        integ = keywords.INTEG["sha256_96"]
+    length = lengths.encryption_key(encr) + lengths.salt(encr.id)
+    if integ is None:
+        return EspSuite(keyword(encr), length)
+    return EspSuite(f"{keyword(encr)}-{keyword(integ)}", length + lengths.integrity_key(integ.id))
 
 
-def esp_suite(proposal: Proposal) -> EspSuite | None:
-    """The suite of a chosen ESP proposal; None if the data plane has none for it."""
-    encr = next(iter(proposal.of_type(TransformType.ENCR)), None)
-    return _SUITES.get((encr.id, encr.key_length)) if encr else None
+def _one(proposal: Proposal, kind: TransformType) -> Transform | None:
+    return next((t for t in proposal.of_type(kind) if t != _NO_INTEG), None)
 
 
 def uses_esn(proposal: Proposal) -> bool:

@@ -57,6 +57,7 @@ class ChildPolicy:
     rekey_packets: int = 0
     life_packets: int = 0
     replay_window: int = 32
+    sha256_96: bool = False
     inactivity: float = 0.0
     updown: str | None = None
     copy_df: bool = True

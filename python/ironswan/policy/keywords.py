@@ -17,7 +17,8 @@ def _aes() -> dict[str, Transform]:
             modes[f"{name}{octets}"] = number
             modes[f"{name}{octets * 8}"] = number
         modes[name] = ids[2]
-    modes["gmac"] = Encr.NULL_AUTH_AES_GMAC
+    # swanctl has no implicit IVs (RFC 8750): these words are ours.
+    modes |= {"gmac": Encr.NULL_AUTH_AES_GMAC, "gcm16iiv": Encr.AES_GCM_16_IIV, "ccm8iiv": Encr.AES_CCM_8_IIV}
     return {
         f"aes{bits}{suffix}": Transform(TransformType.ENCR, number, bits)
         for bits in _AES
@@ -25,19 +26,31 @@ def _aes() -> dict[str, Transform]:
     }
 
 
+# Of several words for one transform the first is its name. Only AES has a Key Length attribute (RFC 7296 3.3.5).
 ENCR: dict[str, Transform] = {
     **_aes(),
+    "aes": Transform(TransformType.ENCR, Encr.AES_CBC, 128),
     "chacha20poly1305": Transform(TransformType.ENCR, Encr.CHACHA20_POLY1305),
+    "chacha20poly1305iiv": Transform(TransformType.ENCR, Encr.CHACHA20_POLY1305_IIV),
     "null": Transform(TransformType.ENCR, Encr.NULL),
     "3des": Transform(TransformType.ENCR, Encr.DES3_CBC),
 }
 INTEG: dict[str, Transform] = {
-    "sha256": Transform(TransformType.INTEG, Integ.HMAC_SHA2_256_128),
-    "sha384": Transform(TransformType.INTEG, Integ.HMAC_SHA2_384_192),
-    "sha512": Transform(TransformType.INTEG, Integ.HMAC_SHA2_512_256),
-    "sha1": Transform(TransformType.INTEG, Integ.HMAC_SHA1_96),
-    "aesxcbc": Transform(TransformType.INTEG, Integ.AES_XCBC_96),
-    "aescmac": Transform(TransformType.INTEG, Integ.AES_CMAC_96),
+    name: Transform(TransformType.INTEG, number)
+    for name, number in {
+        "sha256": Integ.HMAC_SHA2_256_128,
+        "sha2_256": Integ.HMAC_SHA2_256_128,
+        "sha384": Integ.HMAC_SHA2_384_192,
+        "sha2_384": Integ.HMAC_SHA2_384_192,
+        "sha512": Integ.HMAC_SHA2_512_256,
+        "sha2_512": Integ.HMAC_SHA2_512_256,
+        "sha1": Integ.HMAC_SHA1_96,
+        "sha": Integ.HMAC_SHA1_96,
+        "sha256_96": Integ.HMAC_SHA2_256_96,
+        "sha2_256_96": Integ.HMAC_SHA2_256_96,
+        "aesxcbc": Integ.AES_XCBC_96,
+        "aescmac": Integ.AES_CMAC_96,
+    }.items()
 }
 PRF: dict[str, Transform] = {
     "prfsha256": Transform(TransformType.PRF, Prf.HMAC_SHA2_256),
@@ -53,6 +66,7 @@ KE: dict[str, Transform] = {
         "x25519": KeyExchange.X25519,
         "curve25519": KeyExchange.X25519,
         "x448": KeyExchange.X448,
+        "curve448": KeyExchange.X448,
         "ecp256": KeyExchange.ECP_256,
         "ecp384": KeyExchange.ECP_384,
         "ecp521": KeyExchange.ECP_521,
@@ -64,6 +78,7 @@ KE: dict[str, Transform] = {
         "modp1536": KeyExchange.MODP_1536,
         "modp1024": KeyExchange.MODP_1024,
         "none": KeyExchange.NONE,
+        "modpnone": KeyExchange.NONE,
     }.items()
 }
 ESN: dict[str, Transform] = {
@@ -83,6 +98,7 @@ _TYPE_NAMES: dict[int, str] = {
 PRF_OF_INTEG: dict[int, Transform] = {
     Integ.HMAC_SHA1_96: PRF["prfsha1"],
     Integ.HMAC_SHA2_256_128: PRF["prfsha256"],
+    Integ.HMAC_SHA2_256_96: PRF["prfsha256"],
     Integ.HMAC_SHA2_384_192: PRF["prfsha384"],
     Integ.HMAC_SHA2_512_256: PRF["prfsha512"],
     Integ.AES_XCBC_96: PRF["prfaesxcbc"],
@@ -96,18 +112,23 @@ AEAD: frozenset[int] = frozenset(
     }
 )  # fmt: skip
 
+# What is no encryption, and what is only for old peers (RFC 8221 5, 6): suggested when there is nothing better.
+UNENCRYPTED: frozenset[Transform] = frozenset([ENCR["null"]] + [ENCR[f"aes{bits}gmac"] for bits in _AES])
+LEGACY: frozenset[Transform] = frozenset([ENCR[f"aes{bits}gcm8"] for bits in _AES] + [ENCR["3des"], INTEG["sha256_96"]])
+
 # What this version can do. A proposal with anything else is refused where it is configured, and never negotiated.
+_KE_SUPPORTED = [KE[name] for name in ("x25519", "ecp256", "ecp384", "ecp521", "modp2048", "modp3072", "modp4096")]
+_IKE_MODES = ("", "ctr", "gcm8", "gcm12", "gcm16", "ccm8", "ccm12", "ccm16")
+# An implicit IV is the sequence number of ESP (RFC 8750 4): IKE has none.
 IKE_SUPPORTED: frozenset[Transform] = frozenset(
-    [ENCR[f"aes{bits}{mode}"] for bits in _AES for mode in ("", "gcm8", "gcm12", "gcm16")]
+    [ENCR[f"aes{bits}{mode}"] for bits in _AES for mode in _IKE_MODES]
     + [ENCR["chacha20poly1305"]]
     + [INTEG[name] for name in ("sha1", "sha256", "sha384", "sha512")]
     + [PRF[name] for name in ("prfsha1", "prfsha256", "prfsha384", "prfsha512")]
-    + [KE[name] for name in ("x25519", "ecp256", "ecp384", "ecp521", "modp2048", "modp3072", "modp4096")]
+    + _KE_SUPPORTED
 )
 ESP_SUPPORTED: frozenset[Transform] = frozenset(
-    [ENCR[name] for name in ("aes128gcm16", "aes256gcm16", "chacha20poly1305")]
-    + [KE[name] for name in ("x25519", "ecp256", "ecp384", "ecp521", "modp2048", "modp3072", "modp4096", "none")]
-    + list(ESN.values())
+    [*ENCR.values(), *INTEG.values(), *_KE_SUPPORTED, KE["none"], *ESN.values()]
 )
 
 

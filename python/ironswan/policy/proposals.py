@@ -15,13 +15,17 @@ _TYPES = frozenset(map(int, TransformType))
 _NO_INTEG = Transform(TransformType.INTEG, Integ.NONE)
 _PRFS = "prfsha256-prfsha384-prfsha512"
 _METHODS = "x25519-ecp256-ecp384-ecp521-modp2048-modp3072-modp4096"
-# No SHA-1, no small groups unless asked for (RFC 8247 2). For ESP `none` leaves perfect forward secrecy to the peer.
+# No SHA-1, no small groups unless asked for (RFC 8247 2; RFC 8221 5, 6). For ESP `none` leaves perfect forward secrecy
+# to the peer.
 DEFAULT_KEYWORDS: dict[Protocol, tuple[str, ...]] = {
     Protocol.IKE: (
         f"aes128gcm16-aes256gcm16-chacha20poly1305-{_PRFS}-{_METHODS}",
         f"aes128-aes192-aes256-sha256-sha384-sha512-{_PRFS}-{_METHODS}",
     ),
-    Protocol.ESP: (f"aes128gcm16-aes256gcm16-chacha20poly1305-{_METHODS}-none",),
+    Protocol.ESP: (
+        f"aes128gcm16-aes256gcm16-chacha20poly1305-{_METHODS}-none",
+        f"aes128-aes192-aes256-sha256-sha384-sha512-{_METHODS}-none",
+    ),
 }
 _NEEDED = {
     Protocol.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
@@ -56,7 +60,14 @@ class Mismatch:
         if not self.suggestion:
             return f"{text}; none of these is supported by this version"
         key = "proposals" if self.protocol is Protocol.IKE else "esp_proposals"
-        return f'{text}; add "{self.suggestion}" to {key}'
+        return f'{text}; add "{self.suggestion}" to {key}{_warning(self.suggestion)}'
+
+
+def _warning(suggestion: str) -> str:
+    transforms = {keywords.ALL[word] for word in suggestion.split("-")}
+    if transforms & keywords.UNENCRYPTED:
+        return ", which does not encrypt"
+    return ", which is for old peers only" if transforms & keywords.LEGACY else ""
 
 
 def parse_proposal(text: str, protocol: Protocol) -> Proposal:
@@ -77,17 +88,19 @@ def parse_proposal(text: str, protocol: Protocol) -> Proposal:
 def _complete(transforms: list[Transform], protocol: Protocol) -> list[Transform]:
     """What keywords leave unsaid or say too much, as swanctl does."""
     kinds = {t.type for t in transforms}
-    integ = [t for t in transforms if t.type == TransformType.INTEG]
-    aead = any(t.id in keywords.AEAD for t in transforms if t.type == TransformType.ENCR)
     if protocol is Protocol.IKE:
+        integ = [t for t in transforms if t.type == TransformType.INTEG]
         if TransformType.PRF not in kinds:
             transforms = transforms + [keywords.PRF_OF_INTEG[t.id] for t in integ]
-        transforms = [t for t in transforms if t.type != TransformType.ESN and t != _NONE_KE]
-    else:
-        transforms = [t for t in transforms if t.type != TransformType.PRF]
-        if TransformType.ESN not in kinds:
-            transforms = [*transforms, keywords.ESN["noesn"]]
-    return [t for t in transforms if not (aead and t.type == TransformType.INTEG)]
+        # Beside AEAD an integrity keyword has named the PRF, and means no more.
+        unmeant = integ if any(map(_is_aead, transforms)) else []
+        return [t for t in dict.fromkeys(transforms) if t.type != TransformType.ESN and t not in (_NONE_KE, *unmeant)]
+    transforms = [t for t in transforms if t.type != TransformType.PRF]
+    return transforms if TransformType.ESN in kinds else [*transforms, keywords.ESN["noesn"]]
+
+
+def _is_aead(transform: Transform) -> bool:
+    return transform.type == TransformType.ENCR and transform.id in keywords.AEAD
 
 
 def _check(text: str, transforms: Sequence[Transform], protocol: Protocol) -> None:
@@ -97,16 +110,32 @@ def _check(text: str, transforms: Sequence[Transform], protocol: Protocol) -> No
         known = ", ".join(sorted({keyword(t) for t in supported if t.type == kind}))
         advice = f"; the {type_name(kind)} may be {known}" if known else f"; it takes no {type_name(kind)}"
         words = ", ".join(map(keyword, missing))
-        raise ValueError(f"{words} in {text!r}: not supported yet for {protocol.name} by this version{advice}")
-    encr = [t.id in keywords.AEAD for t in transforms if t.type == TransformType.ENCR]
-    if any(encr) and not all(encr):
-        raise ValueError(f"{text!r} mixes AEAD with other encryption algorithms: write two proposals")
+        raise ValueError(f"{words} in {text!r}: not supported for {protocol.name} by this version{advice}")
     kinds = {t.type for t in transforms}
     for needed in _NEEDED[protocol]:
         if needed not in kinds:
             raise ValueError(f"{text!r} has no {type_name(needed)}: {_ADVICE[needed]}")
-    if not any(encr) and TransformType.INTEG not in kinds:
-        raise ValueError(f"{text!r} has no integrity algorithm: add one, for instance -sha256")
+    _check_integrity(text, transforms, protocol)
+
+
+def _check_integrity(text: str, transforms: Sequence[Transform], protocol: Protocol) -> None:
+    """Integrity comes from AEAD or an algorithm of its own, never from both or none (RFC 7296 3.3.3, RFC 8221 4)."""
+    aead = [t for t in transforms if _is_aead(t)]
+    plain = [t for t in transforms if t.type == TransformType.ENCR and t not in aead]
+    integ = [t for t in transforms if t.type == TransformType.INTEG]
+
+    def words(encr: list[Transform], integ: list[Transform]) -> str:
+        others = [t for t in transforms if t.type not in (TransformType.ENCR, TransformType.INTEG)]
+        return proposal_text(Proposal(protocol, tuple(sorted([*encr, *integ, *others], key=lambda t: t.type))))
+
+    suggested = integ or [keywords.INTEG["sha256"]]
+    if aead and plain:
+        message = "mixes AEAD with other encryption algorithms: write two proposals"
+        raise ValueError(f"{text!r} {message}, {words(aead, [])}, {words(plain, suggested)}")
+    if aead and integ:
+        raise ValueError(f"{text!r} has an integrity algorithm beside AEAD, which needs none: write {words(aead, [])}")
+    if plain and not integ:
+        raise ValueError(f"{text!r} has no integrity algorithm: write {words(plain, suggested)}")
 
 
 _ADVICE = {
@@ -205,19 +234,31 @@ def _words(proposals: Iterable[Proposal], kind: int) -> tuple[str, ...]:
 
 
 def _suggestion(protocol: Protocol, theirs: Sequence[Proposal]) -> str:
-    """A line that would have matched: their first proposal that we can do, one transform a type."""
+    """A line that would have matched: their first proposal that we can do, one transform a type, the weak ones last."""
     supported = keywords.IKE_SUPPORTED if protocol is Protocol.IKE else keywords.ESP_SUPPORTED
-    for their in theirs:
-        if their.protocol is not protocol:
-            continue
-        picked = [next((t for t in their.of_type(kind) if t in supported), None) for kind in TransformType]
-        needed = _NEEDED.get(protocol, ())
-        if all(picked[kind - 1] is not None for kind in needed) and all(
-            picked[kind - 1] is not None or not their.of_type(kind) or their.of_type(kind) == (_NO_INTEG,)
-            for kind in TransformType
-        ):
-            return proposal_text(Proposal(protocol, tuple(t for t in picked if t is not None and t != _NONE_KE)))
+    for allowed in (supported - keywords.LEGACY - keywords.UNENCRYPTED, supported):
+        for their in theirs:
+            if their.protocol is protocol and (text := _possible(their, allowed)):
+                return text
     return ""
+
+
+def _possible(their: Proposal, allowed: frozenset[Transform]) -> str:
+    """One transform of each type they offer, as keywords; empty if there is no such proposal."""
+    chosen: list[Transform] = []
+    for kind in TransformType:
+        offered = [t for t in their.of_type(kind) if t != _NO_INTEG]
+        picked = next((t for t in offered if t in allowed), None)
+        if picked is not None and picked != _NONE_KE:
+            chosen.append(picked)
+        elif picked is None and offered:
+            return ""
+    text = proposal_text(Proposal(their.protocol, tuple(chosen)))
+    try:
+        parse_proposal(text, their.protocol)
+    except ValueError:
+        return ""
+    return text
 
 
 def is_answer_to(answer: Proposal, offered: Sequence[Proposal]) -> bool:

@@ -66,6 +66,8 @@ class Integ(IntEnum):
     HMAC_SHA2_256_128 = 12
     HMAC_SHA2_384_192 = 13
     HMAC_SHA2_512_256 = 14
+    HMAC_SHA2_256_96 = 1026
+    """Private use, numbered as strongSwan does: the truncation of an early draft."""
 
 
 class KeyExchange(IntEnum):

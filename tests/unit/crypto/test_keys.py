@@ -9,6 +9,7 @@ import pytest
 
 from ironswan.crypto.keys import IkeSuite, child_keymat, derive_ike_keys
 from ironswan.crypto.prf import key_length, prf, prf_plus
+from ironswan.policy.keywords import IKE_SUPPORTED
 from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.transforms import Encr, Integ, KeyExchange, Prf, Proposal, Protocol, Transform, TransformType
 
@@ -101,9 +102,11 @@ SHA256, X25519 = (PRF, Prf.HMAC_SHA2_256), (KE, KeyExchange.X25519)
         pytest.param((CBC, SHA256, NO_INTEG, X25519), id="integrity NONE"),
         pytest.param((CBC, SHA256, HMAC, (INTEG, Integ.HMAC_SHA2_512_256), X25519), id="two integrity algorithms"),
         pytest.param((GCM, SHA256, HMAC, X25519), id="AEAD and integrity"),
-        pytest.param(((ENCR, Encr.AES_CCM_16, 128), SHA256, X25519), id="CCM"),
+        pytest.param(((ENCR, Encr.AES_CCM_8_IIV, 128), SHA256, X25519), id="implicit IV"),
         pytest.param(((ENCR, Encr.NULL_AUTH_AES_GMAC, 128), SHA256, X25519), id="GMAC"),
-        pytest.param(((ENCR, Encr.AES_CTR, 128), SHA256, HMAC, X25519), id="CTR"),
+        pytest.param(((ENCR, Encr.AES_CTR, 128), SHA256, X25519), id="CTR without integrity"),
+        pytest.param(((ENCR, Encr.NULL), SHA256, HMAC, X25519), id="no encryption"),
+        pytest.param(((ENCR, Encr.DES3_CBC), SHA256, HMAC, X25519), id="3DES"),
         pytest.param(((ENCR, 1025, 128), SHA256, HMAC, X25519), id="private cipher"),
         pytest.param(((ENCR, Encr.AES_CBC), SHA256, HMAC, X25519), id="AES without key length"),
         pytest.param(((ENCR, Encr.AES_CBC, 129), SHA256, HMAC, X25519), id="AES-129"),
@@ -125,3 +128,16 @@ def test_integrity_none_may_be_spelled_out_with_aead(cipher):
     """RFC 7296 3.3.3."""
     transforms = tuple(Transform(*t) for t in (cipher, SHA256, NO_INTEG, X25519))
     assert IkeSuite.from_proposal(Proposal(Protocol.IKE, transforms, 1)).aead
+
+
+@pytest.mark.parametrize("function", [t for t in IKE_SUPPORTED if t.type == TransformType.PRF])
+def test_every_prf_that_is_negotiated_is_there(function):
+    assert len(prf(function.id, b"key", b"data")) == key_length(function.id)
+
+
+@pytest.mark.parametrize(("cipher", "octets"), [("aes192ctr-sha256", 24 + 4), ("aes256ccm12-prfsha256", 32 + 3)])
+def test_salt_stands_behind_the_encryption_key(cipher, octets):
+    """RFC 5930 3, RFC 5282 7.1."""
+    suite = IkeSuite.from_proposal(parse_proposal(f"{cipher}-x25519", Protocol.IKE))
+    keys = derive_ike_keys(suite, b"s" * 32, b"i" * 32, b"r" * 32, b"8 octets", b"8 Octets")
+    assert len(keys.sk_ei) == len(keys.sk_er) == octets

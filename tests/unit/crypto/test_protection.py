@@ -26,6 +26,11 @@ SUITES = [
     "aes256gcm8-prfsha256-x25519",
     "aes128gcm12-prfsha256-x25519",
     "chacha20poly1305-prfsha512-x25519",
+    "aes128ctr-sha256-x25519",
+    "aes256ctr-sha1-x25519",
+    "aes128ccm16-prfsha256-x25519",
+    "aes192ccm12-prfsha384-x25519",
+    "aes256ccm8-prfsha256-x25519",
 ]
 
 
@@ -34,15 +39,15 @@ def keyed(text):
     return suite, derive_ike_keys(suite, b"s" * 32, b"i" * 32, b"r" * 32, b"8 octets", b"8 Octets")
 
 
-LENGTHS = list(zip(SUITES, [16] * 3 + [8] * 4, [16, 24, 32, 16, 8, 12, 16], strict=True))
+LENGTHS = list(zip(SUITES, [16] * 3 + [8] * 9, [16, 24, 32, 16, 8, 12, 16, 16, 12, 16, 12, 8], strict=True))
 
 
 @pytest.mark.parametrize(("text", "iv", "icv"), LENGTHS)
 def test_lengths_of_iv_and_icv_are_the_standards(text, iv, icv):
-    """RFC 4868 2.6, RFC 5282 3.1 and 3.2, RFC 7634 2."""
+    """RFC 4868 2.6, RFC 5282 3.1 and 3.2, RFC 5930 2, RFC 7634 2."""
     suite, keys = keyed(text)
     assert (sk.iv_length(suite), sk.icv_length(suite)) == (iv, icv)
-    block = 1 if suite.aead else 16
+    block = 1 if sk.iv_is_counter(suite) else 16
     sealed = sk.seal(suite, keys.sk_ei, keys.sk_ai, b"header", b"p" * 20, bytes(iv))
     assert len(sealed) == iv + -(-21 // block) * block + icv
 
@@ -80,6 +85,18 @@ def test_chacha20_poly1305_message_is_the_published_one():
     sealed = iv + bytes.fromhex("610394701f8d017f7c129248896b71bfe25236efd7cdc67066906315b2")
     assert sk.seal(suite, sk_e, b"", associated, notify, iv) == sealed
     assert sk.open(suite, sk_e, b"", associated, sealed) == notify
+
+
+def test_aes_ctr_is_the_published_one():
+    """RFC 3686 6, vector 2: nonce, IV and a counter from 1, here behind the HMAC of IKE."""
+    suite = IkeSuite.from_proposal(parse_proposal("aes128ctr-sha256-x25519", Protocol.IKE))
+    sk_e = bytes.fromhex("7e24067817fae0d743d6ce1f32539163006cb6db")
+    iv, stream = bytes.fromhex("c0543b59da48d90b"), bytes.fromhex("5104a106168a72d9790d41ee8edad388")
+    sealed = sk.seal(suite, sk_e, b"a" * 32, b"header", bytes(range(15)), iv)
+    # The vector's plaintext is 00 01 .. 1f; ours has the pad length 0 for its sixteenth octet.
+    assert sealed[:8] == iv
+    assert sealed[8:23] == stream[:15]
+    assert sealed[23] == stream[15] ^ 15
 
 
 def test_signed_octets_are_message_nonce_and_the_mac_of_the_identity():

@@ -63,11 +63,21 @@ def test_esp_has_a_sequence_number_size_always() -> None:
         ("aes128gcm16-x25519", Protocol.IKE, "pseudorandom function"),
         ("aes128gcm16-prfsha256", Protocol.IKE, "key exchange method"),
         ("prfsha256-x25519", Protocol.IKE, "encryption algorithm"),
-        ("aes128-prfsha256-x25519", Protocol.IKE, "integrity"),
+        ("aes128-prfsha256-x25519", Protocol.IKE, "integrity algorithm: write aes128-prfsha256-sha256-x25519$"),
         ("aes128-aes128gcm16-sha256-x25519", Protocol.IKE, "two proposals"),
-        ("null-sha256-x25519", Protocol.IKE, "not supported yet"),
+        ("null-sha256-x25519", Protocol.IKE, "not supported for IKE"),
+        ("aes128gcm16iiv-prfsha256-x25519", Protocol.IKE, "not supported for IKE"),
         ("aes128-sha256-modp1024", Protocol.IKE, "key exchange method may be .*modp2048"),
-        ("aes128-sha256", Protocol.ESP, "encryption algorithm may be aes128gcm16"),
+        ("aes256-modp2048", Protocol.ESP, "has no integrity algorithm: write aes256-sha256-modp2048$"),
+        ("null", Protocol.ESP, "has no integrity algorithm: write null-sha256$"),
+        ("null-esn", Protocol.ESP, "has no integrity algorithm: write null-sha256-esn$"),
+        ("aes128gcm16-sha256", Protocol.ESP, "which needs none: write aes128gcm16$"),
+        ("aes128gmac-sha1-none", Protocol.ESP, "which needs none: write aes128gmac-none$"),
+        ("aes128gcm16-aes256-sha384", Protocol.ESP, "two proposals, aes128gcm16, aes256-sha384$"),
+        ("aes128ccm8-3des", Protocol.ESP, "two proposals, aes128ccm8, 3des-sha256$"),
+        ("sha256", Protocol.ESP, "has no encryption algorithm"),
+        ("chacha20poly1305compat", Protocol.ESP, "did you mean 'chacha20poly1305'"),
+        ("aes128-md5", Protocol.ESP, "'md5' is not a proposal keyword"),
         ("aes128gmc16", Protocol.ESP, "did you mean 'aes128gcm16'"),
         ("", Protocol.ESP, "not a proposal keyword"),
     ],
@@ -86,6 +96,34 @@ def test_what_parses_is_complete_and_reads_back(words: list[str], protocol: Prot
         return
     assert parse_proposal(proposal_text(proposal), protocol) == proposal
     assert isinstance(select([proposal], [proposal]), Selected)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("aes-sha", "aes128-sha1"),
+        ("aes256-sha2_256", "aes256-sha256"),
+        ("aes256-sha2_384", "aes256-sha384"),
+        ("aes256-sha2_512", "aes256-sha512"),
+        ("aes256-sha2_256_96", "aes256-sha256_96"),
+        ("aes128gcm", "aes128gcm16"),
+        ("aes192gcm128", "aes192gcm16"),
+        ("aes256gcm96", "aes256gcm12"),
+        ("aes128gcm64", "aes128gcm8"),
+        ("aes128ccm", "aes128ccm16"),
+        ("aes192ccm128", "aes192ccm16"),
+        ("aes256ccm96", "aes256ccm12"),
+        ("aes128ccm64", "aes128ccm8"),
+        ("aes128gcm16-curve25519-modpnone", "aes128gcm16-x25519-none"),
+    ],
+)
+def test_other_words_of_swanctl_mean_the_same(alias: str, name: str) -> None:
+    assert proposal_text(esp(alias)) == proposal_text(esp(name))
+
+
+def test_integrity_beside_aead_names_the_prf_of_ike() -> None:
+    """swanctl's reading: the keyword has no other meaning there."""
+    assert proposal_text(ike("aes128ccm16-sha384-x25519")) == "aes128ccm16-prfsha384-x25519"
 
 
 def test_defaults_agree_with_themselves_and_have_no_weak_algorithm() -> None:
@@ -147,6 +185,19 @@ def test_aead_goes_with_integrity_none_and_with_no_other() -> None:
     assert isinstance(select(ours, [Proposal(Protocol.ESP, (GCM, sha, NO_ESN))]), Mismatch)
 
 
+NONE = Transform(TransformType.INTEG, Integ.NONE)
+
+
+@pytest.mark.parametrize("cipher", ["aes128-sha256", "null-sha256", "3des-sha1"])
+@pytest.mark.parametrize("integ", [(), (NONE,)])
+def test_other_encryption_is_never_chosen_without_integrity(cipher: str, integ: tuple[Transform, ...]) -> None:
+    """I47, and RFC 8221 4."""
+    ours = esp(cipher)
+    theirs = replace(ours, transforms=(*ours.of_type(TransformType.ENCR), *integ, NO_ESN))
+    assert isinstance(select([ours], [theirs]), Mismatch)
+    assert not is_answer_to(theirs, [ours])
+
+
 def test_missing_sequence_number_size_is_no_esp_proposal() -> None:
     """I48."""
     assert isinstance(select([esp("aes128gcm16")], [Proposal(Protocol.ESP, (GCM,))]), Mismatch)
@@ -203,6 +254,16 @@ def test_mismatch_suggests_nothing_that_this_version_cannot_do() -> None:
     mismatch = refused([esp("aes128gcm16")], [weak])
     assert mismatch.suggestion == ""
     assert "supported" in str(mismatch)
+
+
+def test_mismatch_suggests_what_is_weak_last_and_says_so() -> None:
+    null, des = esp("null-sha256"), esp("3des-sha1-modp2048")
+    told = str(refused([esp("aes128gcm16")], [des, esp("aes256-sha1")]))
+    assert told.endswith('add "aes256-sha1" to esp_proposals')
+    assert str(refused([esp("aes128gcm16")], [des])).endswith(
+        '"3des-sha1-modp2048" to esp_proposals, which is for old peers only'
+    )
+    assert str(refused([esp("aes128gcm16")], [null])).endswith('"null-sha256" to esp_proposals, which does not encrypt')
 
 
 def test_mismatch_without_any_proposal_is_still_a_sentence() -> None:

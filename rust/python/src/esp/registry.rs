@@ -11,6 +11,10 @@ pub struct SuiteInfo {
     keyword: String,
     /// "esp" or "ah".
     protocol: &'static str,
+    /// Number of the encryption algorithm in `IKEv2` (transform type 1).
+    encr_id: Option<u16>,
+    /// Number of the integrity algorithm in `IKEv2` (transform type 3).
+    integ_id: Option<u16>,
     key_len: usize,
     salt_len: usize,
     integrity_key_len: usize,
@@ -50,6 +54,8 @@ fn esp(suite: Suite) -> SuiteInfo {
     SuiteInfo {
         keyword: suite.to_string(),
         protocol: "esp",
+        encr_id: Some(encr.transform_id),
+        integ_id: integ.map(|integ| integ.transform_id),
         key_len: encr.key_len,
         salt_len: encr.salt_len,
         integrity_key_len: suite.integ_key_len(),
@@ -69,6 +75,8 @@ fn ah(integ: &Integ) -> SuiteInfo {
     SuiteInfo {
         keyword: integ.keyword.to_owned(),
         protocol: "ah",
+        encr_id: None,
+        integ_id: Some(integ.transform_id),
         key_len: 0,
         salt_len: integ.salt_len,
         integrity_key_len: integ.key_len,
