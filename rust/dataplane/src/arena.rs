@@ -1,4 +1,4 @@
-//! The transmit arena: sealed packets side by side, in runs of equal size to one SA, each run one message.
+//! The transmit arena: sealed packets side by side, in runs of equal size on one path, each run one message.
 
 use std::io;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use crate::udp::{self, UdpSocket};
 const OCTETS: usize = 256 << 10;
 /// Messages of one sendmmsg at most.
 const RUNS: usize = 32;
+/// SAs whose sequence numbers are held back from other workers at most.
+const TURNS: usize = 64;
 /// `UDP_MAX_SEGMENTS` of the kernels that have the smallest.
 const SEGMENTS: usize = 64;
 /// Octets of one UDP datagram over IPv4 at most, which bounds the whole run.
@@ -19,7 +21,7 @@ const RUN_OCTETS: usize = 65_507;
 /// How long a full socket buffer may hold us up.
 const BLOCKED_MS: i32 = 20;
 
-/// Packets of `segment` octets from `start`; the last may be shorter.
+/// Packets of `segment` octets from `start`; the last may be shorter. They may be of several SAs with one path.
 struct Run {
     turn: usize,
     start: usize,
@@ -29,12 +31,20 @@ struct Run {
     open: bool,
 }
 
+/// An SA that packets were sealed for, and the path they take.
+struct Turn {
+    right: SendTurn,
+    endpoint: Arc<Endpoint>,
+    /// The first of the turns in a row with the same path.
+    path: usize,
+}
+
 /// Packets sealed and not yet sent.
 pub struct Arena {
     octets: Vec<u8>,
     used: usize,
     runs: Vec<Run>,
-    turns: Vec<SendTurn>,
+    turns: Vec<Turn>,
     current: usize,
 }
 
@@ -54,16 +64,33 @@ impl Arena {
             // A frame of very many very small segments; it happens once at most for a given segment size.
             self.octets.resize(octets, 0);
         }
-        if let Some(position) = self.turns.iter().position(|turn| Arc::ptr_eq(turn.entry(), entry)) {
-            self.current = position;
+        if self.turns.get(self.current).is_some_and(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
             return;
         }
-        let turn = SendTurn::try_take(entry).unwrap_or_else(|| {
+        let turn = if let Some(turn) = SendTurn::try_take(entry) {
+            turn
+        } else if let Some(position) = self.turns.iter().position(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
+            self.current = position;
+            return;
+        } else {
             self.flush(outlet);
             SendTurn::take(entry)
-        });
+        };
+        if self.turns.len() == TURNS {
+            self.flush(outlet);
+        }
+        self.begin(turn, outlet);
+    }
+
+    fn begin(&mut self, right: SendTurn, outlet: &Outlet<'_>) {
+        let endpoint = right.entry().endpoint.load_full();
         self.current = self.turns.len();
-        self.turns.push(turn);
+        // A receiver with several workers gives a run to one of them by its first SPI, and others may have earlier packets of the
+        // SAs behind it. Whoever has several workers himself may well have such a peer, and makes runs of one SA.
+        let alone = outlet.shared.stations.len() == 1;
+        let last = self.turns.last().filter(|last| alone && *last.endpoint == *endpoint);
+        let path = last.map_or(self.current, |last| last.path);
+        self.turns.push(Turn { right, endpoint, path });
     }
 
     /// The place of the next packet of the SA reserved for.
@@ -71,8 +98,9 @@ impl Arena {
     pub fn place(&mut self, length: usize) -> &mut [u8] {
         let start = self.used;
         self.used += length;
+        let path = self.turns[self.current].path;
         match self.runs.last_mut() {
-            Some(run) if run.takes(self.current, length) => {
+            Some(run) if run.takes(length) && self.turns[run.turn].path == path => {
                 run.length += length;
                 run.count += 1;
                 run.open = length == run.segment;
@@ -84,15 +112,15 @@ impl Arena {
 
     /// Sends all runs and gives the turns back.
     pub fn flush(&mut self, outlet: &Outlet<'_>) {
-        let endpoints: Vec<_> = self.turns.iter().map(|turn| turn.entry().endpoint.load_full()).collect();
+        let is_v6 = |run: &Run| self.turns[run.turn].endpoint.remote.is_ipv6();
         let mut first = 0;
         while first < self.runs.len() {
-            let v6 = endpoints[self.runs[first].turn].remote.is_ipv6();
-            let same = self.runs[first..].iter().take_while(|run| endpoints[run.turn].remote.is_ipv6() == v6).count();
+            let v6 = is_v6(&self.runs[first]);
+            let same = self.runs[first..].iter().take_while(|run| is_v6(run) == v6).count();
             let batch = &self.runs[first..first + same];
             first += same;
             match outlet.sockets[usize::from(v6)] {
-                Some(socket) => batch.chunks(RUNS).for_each(|runs| self.send(runs, &endpoints, socket, outlet)),
+                Some(socket) => batch.chunks(RUNS).for_each(|runs| self.send(runs, socket, outlet)),
                 None => outlet.counters.add(Counter::DropSendFailed, packets(batch)),
             }
         }
@@ -101,17 +129,17 @@ impl Arena {
         self.used = 0;
     }
 
-    fn send(&self, runs: &[Run], endpoints: &[Arc<Endpoint>], socket: &UdpSocket, outlet: &Outlet<'_>) {
+    fn send(&self, runs: &[Run], socket: &UdpSocket, outlet: &Outlet<'_>) {
         let mut controls = [Control::default(); RUNS];
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
         // SAFETY: all zeros are a valid mmsghdr.
         let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
         let mut whole = [true; RUNS];
         for (index, run) in runs.iter().enumerate() {
-            let endpoint = &endpoints[run.turn];
+            let Turn { right, endpoint, .. } = &self.turns[run.turn];
             controls[index] = endpoint.control;
             if run.count > 1 {
-                whole[index] = outlet.shared.segmentation && self.turns[run.turn].entry().may_segment();
+                whole[index] = outlet.shared.segmentation && right.entry().may_segment();
                 controls[index].push_segment_size(run.segment as u16);
             }
             let octets = &self.octets[run.start..run.start + run.length];
@@ -122,7 +150,7 @@ impl Arena {
         let mut waited = false;
         while next < runs.len() {
             if !whole[next] {
-                self.send_singly(&runs[next], &endpoints[runs[next].turn], socket, outlet);
+                self.send_singly(&runs[next], socket, outlet);
                 next += 1;
                 continue;
             }
@@ -150,7 +178,7 @@ impl Arena {
                 }
                 // The device cannot checksum, or the path carries less than a segment: the kernel will not cut.
                 Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if run.count > 1 => {
-                    self.turns[run.turn].entry().segmentation_refused();
+                    self.turns[run.turn].right.entry().segmentation_refused();
                     whole[next] = false;
                 }
                 _ => {
@@ -161,7 +189,8 @@ impl Arena {
         }
     }
 
-    fn send_singly(&self, run: &Run, endpoint: &Endpoint, socket: &UdpSocket, outlet: &Outlet<'_>) {
+    fn send_singly(&self, run: &Run, socket: &UdpSocket, outlet: &Outlet<'_>) {
+        let endpoint = &self.turns[run.turn].endpoint;
         outlet.counters.count(Counter::SegmentationFallbacks);
         for packet in self.octets[run.start..run.start + run.length].chunks(run.segment) {
             outlet.counters.count(Counter::UdpSendCalls);
@@ -182,12 +211,8 @@ impl Arena {
 }
 
 impl Run {
-    fn takes(&self, turn: usize, length: usize) -> bool {
-        self.open
-            && self.turn == turn
-            && length <= self.segment
-            && self.count < SEGMENTS
-            && self.length + length <= RUN_OCTETS
+    fn takes(&self, length: usize) -> bool {
+        self.open && length <= self.segment && self.count < SEGMENTS && self.length + length <= RUN_OCTETS
     }
 }
 

@@ -11,7 +11,8 @@ use crate::flow::{Flow, Ports};
 use crate::notice::{Notice, NoticeKind};
 use crate::outbound::OutboundEntry;
 use crate::plane::Shared;
-use crate::spd::{FlowCache, Held, Policy, Snapshot};
+use crate::policy::{Held, Policy};
+use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
 use crate::tun::TunQueue;
 use crate::udp::UdpSocket;
@@ -28,14 +29,22 @@ const PACKETS: usize = 256;
 
 /// One worker's outbound side.
 pub struct Egress {
-    frame: Vec<u8>,
+    frames: [Vec<u8>; 2],
     arena: Arena,
     cache: FlowCache,
 }
 
+/// A frame whose SA is known and on its way into the cache, while the next frame is read.
+struct Classified {
+    length: usize,
+    next_header: u8,
+    entry: Arc<OutboundEntry>,
+}
+
 impl Default for Egress {
     fn default() -> Self {
-        Self { frame: vec![0; vnet::LEN + 65_536], arena: Arena::default(), cache: FlowCache::default() }
+        let frame = vec![0; vnet::LEN + 65_536];
+        Self { frames: [frame.clone(), frame], arena: Arena::default(), cache: FlowCache::default() }
     }
 }
 
@@ -68,14 +77,19 @@ impl Egress {
         let snapshot = outlet.shared.spd.snapshot();
         let mut packets = 0;
         let mut frames = 0;
+        let mut waiting = None;
         let more = loop {
             if frames == FRAMES || packets >= PACKETS {
                 break true;
             }
-            let Some(length) = queue.read(&mut self.frame)? else { break false };
+            let turn = frames % 2;
+            let Some(length) = queue.read(&mut self.frames[turn])? else { break false };
             frames += 1;
-            packets += self.carry_frame(length, &snapshot, outlet);
+            let classified = self.classify(turn, length, &snapshot, outlet);
+            packets += self.carry(1 - turn, waiting, outlet);
+            waiting = classified;
         };
+        packets += self.carry((frames + 1) % 2, waiting, outlet);
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
@@ -86,29 +100,37 @@ impl Egress {
     pub fn release(&mut self, frames: Vec<Vec<u8>>, outlet: &Outlet<'_>) {
         let snapshot = outlet.shared.spd.snapshot();
         for frame in frames {
-            self.frame[..frame.len()].copy_from_slice(&frame);
-            self.carry_frame(frame.len(), &snapshot, outlet);
+            self.frames[0][..frame.len()].copy_from_slice(&frame);
+            let classified = self.classify(0, frame.len(), &snapshot, outlet);
+            self.carry(0, classified, outlet);
         }
         self.arena.flush(outlet);
     }
 
-    fn carry_frame(&mut self, length: usize, snapshot: &Snapshot, outlet: &Outlet<'_>) -> usize {
-        let Self { frame, arena, cache } = self;
-        let frame = &mut frame[..length];
+    /// Finds the SA of a frame; None when it is dropped or held.
+    fn classify(&mut self, turn: usize, length: usize, snapshot: &Snapshot, outlet: &Outlet<'_>) -> Option<Classified> {
+        let frame = &self.frames[turn][..length];
         let Some(flow) = frame.get(vnet::LEN..).and_then(Flow::read) else {
             outlet.counters.count(Counter::DropMalformedInner);
-            return 0;
+            return None;
         };
-        let Some(policy) = cache.find(snapshot, &flow) else {
+        let Some(policy) = self.cache.find(snapshot, &flow) else {
             outlet.counters.count(Counter::DropNoPolicy);
-            return 0;
+            return None;
         };
-        let Some(entry) = policy.bound().or_else(|| hold(policy, &flow, frame, outlet)) else { return 0 };
-        let Some(plan) = Plan::new(frame) else {
+        let entry = policy.bound().or_else(|| hold(policy, &flow, frame, outlet))?;
+        entry.prefetch();
+        Some(Classified { length, next_header: if flow.v6 { IPV6 } else { IPV4 }, entry })
+    }
+
+    /// Seals what a frame holds; how many packets that is.
+    fn carry(&mut self, turn: usize, classified: Option<Classified>, outlet: &Outlet<'_>) -> usize {
+        let Some(Classified { length, next_header, entry }) = classified else { return 0 };
+        let Some(plan) = Plan::new(&mut self.frames[turn][..length]) else {
             outlet.counters.count(Counter::DropMalformedInner);
             return 0;
         };
-        seal(&plan, &entry, if flow.v6 { IPV6 } else { IPV4 }, arena, outlet);
+        seal(&plan, &entry, next_header, &mut self.arena, outlet);
         plan.segments()
     }
 }

@@ -147,6 +147,12 @@ impl Control {
     }
 }
 
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.remote == other.remote && self.control.octets == other.control.octets
+    }
+}
+
 /// Where the datagrams of an SA go from and to.
 #[derive(Clone)]
 pub struct Endpoint {

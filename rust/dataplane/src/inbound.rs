@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
-use ironswan_esp::InboundSa;
+use ironswan_esp::{InboundSa, prefetch};
 
 use crate::limits::Volume;
 use crate::selector::Selectors;
@@ -67,6 +67,33 @@ impl InboundEntry {
     }
 }
 
+/// Has SAs in the cache by the time their packets are opened. It is told of each packet two packets before.
+pub struct Lookahead<'a> {
+    sad: &'a Sad,
+    next: Option<Guard<Option<Arc<InboundEntry>>>>,
+}
+
+impl<'a> Lookahead<'a> {
+    /// Nothing is expected yet.
+    #[must_use]
+    pub fn new(sad: &'a Sad) -> Self {
+        Self { sad, next: None }
+    }
+
+    /// A packet with this SPI comes after the next one.
+    #[inline]
+    pub fn expect(&mut self, spi: u32) {
+        // Where the keys of the next one are is known by now; of this one only where the SA is.
+        if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
+            entry.sa.prefetch();
+        }
+        self.next = self.sad.cell(spi & SLOT_MASK).map(ArcSwapOption::load);
+        if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
+            prefetch::<InboundEntry>(entry);
+        }
+    }
+}
+
 type Page = Box<[ArcSwapOption<InboundEntry>]>;
 
 /// Inbound SAs by slot. Workers read without a lock; one store installs or removes an SA.
@@ -78,9 +105,23 @@ pub struct Sad {
 /// Slots come back into use in the order they were freed, so that a late packet rarely meets a new SA.
 #[derive(Default)]
 struct Slots {
-    reserved: std::collections::HashMap<u32, u32>,
+    /// The SPI for which each slot is reserved; 0 none.
+    reserved: Vec<u32>,
     free: VecDeque<u32>,
-    next: u32,
+}
+
+impl Slots {
+    fn take(&mut self) -> Option<u32> {
+        if self.reserved.len() > SLOT_MASK as usize {
+            return self.free.pop_front();
+        }
+        self.reserved.push(0);
+        Some(self.reserved.len() as u32 - 1)
+    }
+
+    fn reserved(&mut self, spi: u32) -> Option<&mut u32> {
+        self.reserved.get_mut((spi & SLOT_MASK) as usize).filter(|reserved| **reserved == spi && spi != 0)
+    }
 }
 
 impl Default for Sad {
@@ -93,13 +134,8 @@ impl Default for Sad {
 impl Sad {
     /// Reserves an SPI: the slot below random non-zero bits, therefore above 255. None when all slots are taken.
     pub fn allocate(&self) -> Option<u32> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = if slots.next <= SLOT_MASK {
-            slots.next += 1;
-            slots.next - 1
-        } else {
-            slots.free.pop_front()?
-        };
+        let mut slots = self.slots();
+        let slot = slots.take()?;
         let high = loop {
             let high = sys::random_u32() >> SLOT_BITS;
             if high != 0 {
@@ -107,22 +143,21 @@ impl Sad {
             }
         };
         let spi = high << SLOT_BITS | slot;
-        slots.reserved.insert(slot, spi);
+        slots.reserved[slot as usize] = spi;
         Some(spi)
     }
 
     /// Whether `spi` was allocated here and not released since.
     pub fn is_allocated(&self, spi: u32) -> bool {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.reserved.get(&(spi & SLOT_MASK)) == Some(&spi)
+        self.slots().reserved(spi).is_some()
     }
 
     /// Removes the SA, if there is one, and frees the slot. Unknown SPIs are ignored.
     pub fn release(&self, spi: u32) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = spi & SLOT_MASK;
-        if slots.reserved.get(&slot) == Some(&spi) {
-            slots.reserved.remove(&slot);
+        let mut slots = self.slots();
+        if let Some(reserved) = slots.reserved(spi) {
+            *reserved = 0;
+            let slot = spi & SLOT_MASK;
             slots.free.push_back(slot);
             if let Some(cell) = self.cell(slot) {
                 cell.store(None);
@@ -145,6 +180,10 @@ impl Sad {
         if entry.as_ref()?.spi == spi { Some(entry) } else { None }
     }
 
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn cell(&self, slot: u32) -> Option<&ArcSwapOption<InboundEntry>> {
         self.pages[(slot >> PAGE_BITS) as usize].get()?.get(slot as usize % PAGE_LEN)
     }
@@ -160,7 +199,8 @@ mod tests {
         let suite = Suite::from_keyword("aes128gcm16").unwrap();
         let sa = InboundSa::new(spi, suite, &[7; 20], false, 64, 0).unwrap();
         let remote = "192.0.2.1:4500".parse().unwrap();
-        InboundEntry::new(spi, sa, Selectors::default(), Volume::new(Limits::default()), remote)
+        let selectors = Selectors::new(Vec::new(), Vec::new());
+        InboundEntry::new(spi, sa, selectors, Volume::new(Limits::default()), remote)
     }
 
     #[test]
@@ -184,6 +224,32 @@ mod tests {
         sad.release(spi);
         assert!(sad.find(spi).is_none());
         assert!(!sad.is_allocated(spi));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_only_after_all_others() {
+        let sad = Sad::default();
+        let first = sad.allocate().unwrap();
+        sad.release(first);
+        sad.release(first);
+        assert!(!sad.is_allocated(0));
+        let second = sad.allocate().unwrap();
+        assert_ne!(second & SLOT_MASK, first & SLOT_MASK);
+        sad.slots().reserved.resize(SLOT_MASK as usize + 1, 1);
+        assert_eq!(sad.allocate().map(|spi| spi & SLOT_MASK), Some(first & SLOT_MASK));
+        assert_eq!(sad.allocate(), None);
+    }
+
+    #[test]
+    fn an_sa_that_is_expected_is_found_as_any_other() {
+        let sad = Sad::default();
+        let spi = sad.allocate().unwrap();
+        sad.install(entry(spi));
+        let mut lookahead = Lookahead::new(&sad);
+        for expected in [spi, spi ^ 1 << 31, 0, u32::MAX, spi] {
+            lookahead.expect(expected);
+            assert_eq!(sad.find(spi).and_then(|guard| guard.as_ref().map(|entry| entry.spi)), Some(spi));
+        }
     }
 
     #[test]

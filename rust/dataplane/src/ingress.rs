@@ -12,10 +12,10 @@ use crate::coalesce::{Coalescer, Sink};
 use crate::counters::{Counter, Counters};
 use crate::egress::Outlet;
 use crate::flow::Flow;
-use crate::inbound::InboundEntry;
+use crate::inbound::{InboundEntry, Lookahead};
 use crate::notice::{Notice, NoticeKind};
 use crate::tun::{Offloads, TunQueue};
-use crate::udp::{MESSAGE_LEN, MESSAGES, Receiver, UdpSocket};
+use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, UdpSocket};
 use crate::vnet::Header;
 
 /// Zeros where an SPI would be: what follows is IKE (RFC 3948 2.2).
@@ -28,6 +28,14 @@ const RECEIVES: usize = 2;
 pub struct Ingress {
     receiver: Receiver,
     coalescer: Coalescer,
+}
+
+/// Goes through the datagrams that were received ahead of those who open them.
+struct Scout<'a> {
+    lookahead: Lookahead<'a>,
+    messages: Range<usize>,
+    message: Option<(usize, Received)>,
+    start: usize,
 }
 
 /// Consecutive packets of one SA within one message.
@@ -74,9 +82,10 @@ impl Ingress {
             let count = self.receiver.receive(socket)?;
             outlet.counters.count(Counter::UdpReceiveCalls);
             outlet.counters.add(Counter::UdpMessages, count);
+            let mut scout = Scout::new(outlet, count, &self.receiver);
             let mut sink = TunSink { queue, counters: outlet.counters, vectors: Vec::with_capacity(96) };
             for index in 0..count {
-                self.take_message(index, socket, &mut sink, outlet);
+                self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
             let merged = self.coalescer.flush(&mut self.receiver.octets, &mut sink);
             outlet.counters.add(Counter::Coalesced, merged);
@@ -87,7 +96,14 @@ impl Ingress {
         Ok(true)
     }
 
-    fn take_message(&mut self, index: usize, socket: &UdpSocket, sink: &mut TunSink<'_>, outlet: &Outlet<'_>) {
+    fn take_message(
+        &mut self,
+        index: usize,
+        socket: &UdpSocket,
+        scout: &mut Scout<'_>,
+        sink: &mut TunSink<'_>,
+        outlet: &Outlet<'_>,
+    ) {
         let received = self.receiver.received(index);
         let Some(remote) = self.receiver.remote(index) else { return };
         if received.truncated {
@@ -103,6 +119,7 @@ impl Ingress {
             let at = base + start..base + end;
             datagrams += 1;
             start = end;
+            scout.step(&self.receiver);
             match &self.receiver.octets[at.clone()] {
                 data if !socket.esp => self.take_ike(index, data, socket, remote, outlet),
                 [0, 0, 0, 0, ..] => {
@@ -132,6 +149,31 @@ impl Ingress {
         outlet.counters.count(Counter::IkeDatagrams);
         if !outlet.shared.notices.push(Notice::Ike { local, remote, data: data.to_vec() }) {
             outlet.counters.count(Counter::DropIkeQueueFull);
+        }
+    }
+}
+
+impl<'a> Scout<'a> {
+    /// Two datagrams ahead.
+    fn new(outlet: &'a Outlet<'_>, count: usize, receiver: &Receiver) -> Self {
+        let lookahead = Lookahead::new(&outlet.shared.sad);
+        let mut scout = Self { lookahead, messages: 0..count, message: None, start: 0 };
+        scout.step(receiver);
+        scout.step(receiver);
+        scout
+    }
+
+    #[inline]
+    fn step(&mut self, receiver: &Receiver) {
+        if self.message.is_none_or(|(_, received)| self.start >= received.length) {
+            self.message = self.messages.next().map(|index| (index, receiver.received(index)));
+            self.start = 0;
+        }
+        let Some((index, message)) = self.message else { return };
+        let at = index * MESSAGE_LEN + self.start;
+        self.start += message.segment.max(1);
+        if let Some(spi) = receiver.octets[at..].first_chunk() {
+            self.lookahead.expect(u32::from_be_bytes(*spi));
         }
     }
 }

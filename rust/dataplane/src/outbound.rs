@@ -1,11 +1,12 @@
 //! The SAD's outbound half: an SA with its way out and the order in which its packets leave.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use ironswan_esp::{OutboundSa, SequenceExhausted};
+use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
 
 use crate::endpoint::Endpoint;
 use crate::limits::Volume;
@@ -32,6 +33,7 @@ pub struct OutboundEntry {
     fallback_runs: AtomicU32,
     busy: Mutex<bool>,
     released: Condvar,
+    users: Mutex<HashSet<u64>>,
 }
 
 impl OutboundEntry {
@@ -49,6 +51,7 @@ impl OutboundEntry {
             fallback_runs: AtomicU32::new(0),
             busy: Mutex::new(false),
             released: Condvar::new(),
+            users: Mutex::default(),
         }
     }
 
@@ -57,6 +60,18 @@ impl OutboundEntry {
         let range = self.sa.claim(count)?;
         let soft = !self.esn && range.start < SEQUENCE_SOFT && SEQUENCE_SOFT <= range.end;
         Ok((range, soft))
+    }
+
+    /// Says that a packet is to be sealed soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self);
+        self.sa.prefetch();
+    }
+
+    /// The ids of the policies that are bound to it.
+    pub fn users(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing is sent on it any more.
@@ -130,7 +145,7 @@ impl Drop for SendTurn {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::limits::Limits;
     use ironswan_esp::Suite;

@@ -20,7 +20,7 @@ use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
-use crate::spd::{Policy, Spd};
+use crate::spd::Spd;
 use crate::sys::EventFd;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::udp::{UdpOptions, UdpSocket};
@@ -214,7 +214,8 @@ impl DataPlane {
     pub fn remove_outbound(&self, handle: u64) {
         let Some(entry) = self.outbound().remove(&handle) else { return };
         entry.remove();
-        for policy in self.shared.spd.snapshot().policies() {
+        let users = std::mem::take(&mut *entry.users());
+        for policy in users.into_iter().filter_map(|id| self.shared.spd.get(id)) {
             policy.unbind(&entry);
         }
     }
@@ -231,8 +232,7 @@ impl DataPlane {
 
     /// Adds a policy without SA.
     pub fn add_policy(&self, id: u64, selectors: Selectors, priority: i64) -> Result<(), Error> {
-        let added = self.shared.spd.add(Policy::new(id, selectors, priority));
-        if added { Ok(()) } else { Err(Error::PolicyExists(id)) }
+        self.shared.spd.add(id, selectors, priority).map(drop).ok_or(Error::PolicyExists(id))
     }
 
     /// Switches a policy to another SA, or to none. What it held is sent, and what others held that it covers now: a
@@ -248,9 +248,11 @@ impl DataPlane {
                 let flow = frame.get(vnet::LEN..).and_then(Flow::read);
                 flow.and_then(|flow| snapshot.find(&flow)).is_some_and(|found| found.id == id)
             };
-            for other in snapshot.policies().iter().filter(|other| other.id != id) {
-                frames.extend(other.yield_held(covered));
-            }
+            snapshot.overlapping(&policy.selectors, |other| {
+                if other.id != id {
+                    frames.extend(other.yield_held(covered));
+                }
+            });
         }
         self.shared.counters[0].add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
@@ -263,9 +265,7 @@ impl DataPlane {
 
     /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
-        if let Some(policy) = self.shared.spd.remove(id) {
-            policy.retire();
-        }
+        self.shared.spd.remove(id);
     }
 
     /// All counters, summed over the workers.

@@ -1,6 +1,7 @@
 //! Traffic selectors (RFC 4301 4.4.1.1) in the form the packet path compares.
 
 use std::net::IpAddr;
+use std::slice;
 
 use crate::flow::{Flow, Ports};
 
@@ -34,6 +35,18 @@ impl Selector {
         valid.then_some(Self { start, end, v6, protocol, start_port, end_port })
     }
 
+    /// Whether it is about IPv6.
+    #[must_use]
+    pub fn is_v6(&self) -> bool {
+        self.v6
+    }
+
+    /// First and last address.
+    #[must_use]
+    pub fn addresses(&self) -> (u128, u128) {
+        (self.start, self.end)
+    }
+
     /// Whether the packet's address, protocol and port at `end` lie within.
     #[must_use]
     pub fn matches(&self, flow: &Flow, end: End) -> bool {
@@ -65,27 +78,57 @@ fn number(address: IpAddr) -> (u128, bool) {
 }
 
 /// The selectors of an SA or a policy, seen from this gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selectors {
-    /// What lies behind us.
-    pub local: Vec<Selector>,
-    /// What lies behind the peer.
-    pub remote: Vec<Selector>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selectors(Sides);
+
+/// Nearly all have one selector a side, which then lie where the policy or the SA lies: with many of them, whether a packet
+/// matches is asked of what is in no cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sides {
+    One { local: Selector, remote: Selector },
+    Many { local: Box<[Selector]>, remote: Box<[Selector]> },
 }
 
 impl Selectors {
+    /// What lies behind us, and what lies behind the peer.
+    #[must_use]
+    pub fn new(local: Vec<Selector>, remote: Vec<Selector>) -> Self {
+        Self(match (&*local, &*remote) {
+            ([local], [remote]) => Sides::One { local: *local, remote: *remote },
+            _ => Sides::Many { local: local.into(), remote: remote.into() },
+        })
+    }
+
+    /// What lies behind us.
+    #[must_use]
+    pub fn local(&self) -> &[Selector] {
+        match &self.0 {
+            Sides::One { local, .. } => slice::from_ref(local),
+            Sides::Many { local, .. } => local,
+        }
+    }
+
+    /// What lies behind the peer.
+    #[must_use]
+    pub fn remote(&self) -> &[Selector] {
+        match &self.0 {
+            Sides::One { remote, .. } => slice::from_ref(remote),
+            Sides::Many { remote, .. } => remote,
+        }
+    }
+
     /// A packet from behind us to behind the peer.
     #[must_use]
     pub fn match_outbound(&self, flow: &Flow) -> bool {
-        self.local.iter().any(|s| s.matches(flow, End::Source))
-            && self.remote.iter().any(|s| s.matches(flow, End::Destination))
+        self.local().iter().any(|s| s.matches(flow, End::Source))
+            && self.remote().iter().any(|s| s.matches(flow, End::Destination))
     }
 
     /// A packet from behind the peer to behind us (RFC 4301 5.2 step 4).
     #[must_use]
     pub fn match_inbound(&self, flow: &Flow) -> bool {
-        self.remote.iter().any(|s| s.matches(flow, End::Source))
-            && self.local.iter().any(|s| s.matches(flow, End::Destination))
+        self.remote().iter().any(|s| s.matches(flow, End::Source))
+            && self.local().iter().any(|s| s.matches(flow, End::Destination))
     }
 }
 
@@ -110,10 +153,8 @@ mod tests {
 
     #[test]
     fn directions_swap_local_and_remote() {
-        let selectors = Selectors {
-            local: selector(0, "10.0.0.0", "10.0.0.255", (0, 65535)).into_iter().collect(),
-            remote: selector(0, "10.1.0.0", "10.1.0.255", (0, 65535)).into_iter().collect(),
-        };
+        let range = |start, end| selector(0, start, end, (0, 65535)).into_iter().collect();
+        let selectors = Selectors::new(range("10.0.0.0", "10.0.0.255"), range("10.1.0.0", "10.1.0.255"));
         let flow = flow(Ports::Known(1, 2));
         assert!(selectors.match_outbound(&flow));
         assert!(!selectors.match_inbound(&flow));

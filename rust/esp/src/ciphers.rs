@@ -12,6 +12,9 @@ use zeroize::Zeroize;
 
 use crate::composed::Cipher;
 
+/// Packets whose chains are computed side by side.
+const MOST_CHAINS: usize = 64;
+
 /// A block cipher in CBC mode.
 ///
 /// The IVs must not be foreseen (RFC 3602 3): they are the sequence numbers under a random key of their own, so they do not repeat
@@ -78,33 +81,62 @@ impl<N: ArraySize> BlockCipherEncClosure for Chains<'_, '_, N> {
             return chain(backend, iv[0].clone(), blocks);
         }
         let mut waiting = self.bodies.iter_mut();
-        let mut lanes: Array<&mut [Block<B>], B::ParBlocksSize> = Array::from_fn(|_| &mut [][..]);
-        let mut chains: ParBlocks<B> = Array::default();
+        let mut chains: [Block<B>; MOST_CHAINS] = std::array::from_fn(|_| Array::default());
+        let mut rests: [&mut [Block<B>]; MOST_CHAINS] = std::array::from_fn(|_| &mut [][..]);
+        let mut count = 0;
         loop {
-            for (lane, chain) in lanes.iter_mut().zip(&mut chains).filter(|(lane, _)| lane.is_empty()) {
-                let Some(body) = waiting.next() else { break };
+            // What still has blocks stands in front; what ended makes room for the last.
+            for lane in (0..count).rev() {
+                if rests[lane].is_empty() {
+                    count -= 1;
+                    rests.swap(lane, count);
+                    chains.swap(lane, count);
+                }
+            }
+            for body in waiting.by_ref().take(MOST_CHAINS - count) {
                 let (iv, blocks) = Array::slice_as_chunks_mut(body).0.split_at_mut(1);
-                chain.clone_from(&iv[0]);
-                *lane = blocks;
+                if !blocks.is_empty() {
+                    chains[count].clone_from(&iv[0]);
+                    rests[count] = blocks;
+                    count += 1;
+                }
             }
-            let Some(steps) = lanes.iter().map(|lane| lane.len()).filter(|len| *len > 0).min() else { return };
+            let Some(steps) = rests[..count].iter().map(|rest| rest.len()).min() else { return };
             for step in 0..steps {
-                for (lane, chain) in lanes.iter().zip(&mut chains) {
-                    if let Some(block) = lane.get(step) {
-                        add(chain, block);
-                    }
+                for (chain, rest) in chains.iter_mut().zip(&rests[..count]) {
+                    add(chain, &rest[step]);
                 }
-                backend.encrypt_par_blocks_inplace(&mut chains);
-                for (lane, chain) in lanes.iter_mut().zip(&chains) {
-                    if let Some(block) = lane.get_mut(step) {
-                        block.clone_from(chain);
-                    }
+                encrypt_some(backend, &mut chains, count);
+                for (chain, rest) in chains.iter().zip(&mut rests[..count]) {
+                    rest[step].clone_from(chain);
                 }
             }
-            for lane in &mut lanes {
-                *lane = std::mem::take(lane).get_mut(steps..).unwrap_or_default();
+            for rest in &mut rests[..count] {
+                *rest = std::mem::take(rest).split_at_mut(steps).1;
             }
         }
+    }
+}
+
+/// Encrypts the first `count` blocks. A back end that takes many at once is as slow with few, so few go one by one.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn encrypt_some<B: BlockCipherEncBackend>(backend: &B, chains: &mut [Block<B>], count: usize) {
+    let mut left = count;
+    let (runs, rest) = ParBlocks::<B>::slice_as_chunks_mut(chains);
+    for run in runs {
+        let used = left.min(run.len());
+        if 2 * used >= run.len() {
+            backend.encrypt_par_blocks_inplace(run);
+        } else {
+            for block in &mut run[..used] {
+                backend.encrypt_block_inplace(block);
+            }
+        }
+        left -= used;
+    }
+    for block in &mut rest[..left] {
+        backend.encrypt_block_inplace(block);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::mac::{self, Icv, Mac, Message};
 use crate::transform::{Job, Transform};
 
 /// Packets that are worked on side by side.
-const SIDE_BY_SIDE: usize = 32;
+const SIDE_BY_SIDE: usize = 64;
 
 /// A cipher that does not authenticate. Only [`Composed`] uses it, which always has a code.
 pub(crate) trait Cipher: Send + Sync {
@@ -113,8 +113,17 @@ impl<C: Cipher> Transform for Composed<C> {
         authentic
     }
 
+    fn side_by_side(&self) -> bool {
+        true
+    }
+
     fn seal_batch(&self, jobs: &mut [Job<'_>]) {
-        jobs.chunks_mut(SIDE_BY_SIDE).for_each(|jobs| self.seal_some(jobs));
+        for jobs in jobs.chunks_mut(SIDE_BY_SIDE) {
+            match jobs {
+                [job] => self.seal(job),
+                _ => self.seal_some(jobs),
+            }
+        }
     }
 
     fn open_batch(&self, jobs: &mut [Job<'_>], authentic: &mut [bool]) {

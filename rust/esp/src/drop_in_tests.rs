@@ -70,6 +70,10 @@ impl Transform for Null {
         self.icv(job.sequence_number, covered) == icv
     }
 
+    fn side_by_side(&self) -> bool {
+        true
+    }
+
     fn open_batch(&self, jobs: &mut [Job<'_>], authentic: &mut [bool]) {
         self.batches.fetch_add(1, Relaxed);
         assert_eq!(jobs.len(), authentic.len());

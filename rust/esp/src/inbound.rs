@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::drop::Drop;
 use crate::erased::Erased;
+use crate::prefetch::prefetch;
 use crate::resync;
+use crate::shared_window::SharedWindow;
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
 use crate::window::ReplayWindow;
@@ -34,8 +35,9 @@ pub struct InboundSa {
     header_len: usize,
     icv_len: usize,
     alignment: usize,
-    window: Mutex<ReplayWindow>,
+    window: SharedWindow,
     resync: Option<resync::Trigger>,
+    side_by_side: bool,
 }
 
 /// Packets handed to the transform together.
@@ -69,10 +71,17 @@ impl InboundSa {
             header_len: SPI_AND_SEQUENCE + transform.iv_len(),
             icv_len: transform.icv_len(),
             alignment: transform.alignment(),
+            side_by_side: transform.side_by_side(),
             transform,
-            window: Mutex::new(window),
+            window: SharedWindow::new(window),
             resync: esn.then(resync::Trigger::default),
         }
+    }
+
+    /// Says that a packet for this SA comes soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&*self.transform);
     }
 
     /// The SPI, as in the packets.
@@ -87,7 +96,7 @@ impl InboundSa {
 
     /// A copy of the window.
     pub fn window(&self) -> ReplayWindow {
-        self.locked().clone()
+        self.window.locked().clone()
     }
 
     /// Opens a packet, from its SPI to its ICV, where it lies.
@@ -103,7 +112,7 @@ impl InboundSa {
     }
 
     /// Opens several packets and writes into `results` what came of each. The window is locked twice in all, and the transform
-    /// gets the packets side by side.
+    /// gets the packets side by side where that is faster.
     ///
     /// # Panics
     ///
@@ -111,7 +120,7 @@ impl InboundSa {
     pub fn open_batch(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
         assert_eq!(packets.len(), results.len(), "every packet has a result");
         {
-            let window = self.locked();
+            let window = self.window.locked();
             for (packet, result) in packets.iter().zip(results.iter_mut()) {
                 // What the packet holds is written by finish.
                 let planned = |sequence_number| Opened { range: 0..0, next_header: 0, sequence_number };
@@ -119,9 +128,9 @@ impl InboundSa {
             }
         }
         for (packets, results) in packets.chunks_mut(SIDE_BY_SIDE).zip(results.chunks_mut(SIDE_BY_SIDE)) {
-            self.open_side_by_side(packets, results);
+            self.open_some(packets, results);
         }
-        let mut window = self.locked();
+        let mut window = self.window.locked();
         for (packet, result) in packets.iter().zip(results.iter_mut()) {
             if let Ok(Opened { sequence_number, .. }) = *result {
                 *result = mark(&mut window, sequence_number).and_then(|()| self.finish(sequence_number, packet));
@@ -140,7 +149,7 @@ impl InboundSa {
 
     /// All bits of a packet's sequence number, when the window would accept it. The window is not moved.
     pub fn check(&self, low: u32) -> Result<u64, Drop> {
-        check(&self.locked(), low)
+        self.window.check(low).ok_or(Drop::Replayed)
     }
 
     /// Opens a planned packet where it lies and gives its sequence number, which is another one than was inferred only when the
@@ -162,7 +171,7 @@ impl InboundSa {
 
     /// Checks again and marks an authentic packet's number as seen: of several threads with the same packet one is first.
     pub fn mark(&self, sequence_number: u64) -> Result<(), Drop> {
-        mark(&mut self.locked(), sequence_number)
+        if self.window.mark(sequence_number) { Ok(()) } else { Err(Drop::Replayed) }
     }
 
     /// Takes the trailer off an authentic packet.
@@ -186,8 +195,8 @@ impl InboundSa {
     }
 
     /// Opens at most [`SIDE_BY_SIDE`] packets, those of which the window may accept.
-    fn open_side_by_side(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
-        if self.resync.as_ref().is_some_and(resync::Trigger::due) {
+    fn open_some(&self, packets: &mut [&mut [u8]], results: &mut [Result<Opened, Drop>]) {
+        if !self.side_by_side || self.resync.as_ref().is_some_and(resync::Trigger::due) {
             for (packet, result) in packets.iter_mut().zip(results) {
                 if let Ok(opened) = result {
                     match self.open(opened.sequence_number, packet) {
@@ -244,13 +253,24 @@ impl InboundSa {
         if authentic { Ok(()) } else { Err(Drop::IcvMismatch) }
     }
 
-    fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether packets are opened faster several at once.
+    pub(crate) fn is_side_by_side(&self) -> bool {
+        self.side_by_side
+    }
+
+    /// Octets in front of the payload: SPI, sequence number, IV.
+    pub(crate) fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// The window, to check or mark several packets under one lock.
+    pub(crate) fn shared_window(&self) -> &SharedWindow {
+        &self.window
     }
 }
 
-fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
-    window.infer(low).filter(|number| window.check(*number)).ok_or(Drop::Replayed)
+pub(crate) fn check(window: &ReplayWindow, low: u32) -> Result<u64, Drop> {
+    window.look(low).ok_or(Drop::Replayed)
 }
 
 fn mark(window: &mut ReplayWindow, sequence_number: u64) -> Result<(), Drop> {

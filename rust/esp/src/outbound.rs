@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::erased::Erased;
+use crate::prefetch::prefetch;
 use crate::sequence::{Sequence, SequenceExhausted};
 use crate::suite::{KeyError, Suite};
 use crate::transform::{Job, Transform};
@@ -54,6 +55,12 @@ impl OutboundSa {
     pub fn pad_to(mut self, octets: usize) -> Self {
         self.pad_to = 1 << octets.clamp(self.transform.alignment(), 256).ilog2();
         self
+    }
+
+    /// Says that a packet for this SA comes soon.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&*self.transform);
     }
 
     /// The SPI, as in the packets.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::sync::{AtomicU64, Relaxed};
 
 /// No sequence number is left: the SA must be replaced (RFC 4303 3.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,11 @@ pub(crate) trait Transform: Send + Sync {
     /// Checks the ICV and decrypts in place. False, with the packet's content undefined, when the ICV does not match.
     fn open(&self, job: &mut Job<'_>) -> bool;
 
+    /// Whether several packets at once are faster than one after the other.
+    fn side_by_side(&self) -> bool {
+        false
+    }
+
     /// Seals several packets; a suite whose cipher is a chain can work on them side by side.
     fn seal_batch(&self, jobs: &mut [Job<'_>]) {
         for job in jobs {

@@ -72,6 +72,11 @@ impl ReplayWindow {
         Some(high << 32 | u64::from(low))
     }
 
+    /// All 64 bits of the number of a packet that may be accepted.
+    pub(crate) fn look(&self, low: u32) -> Option<u64> {
+        self.infer(low).filter(|number| self.check(*number))
+    }
+
     /// Whether a packet with this number may be accepted: neither zero, nor left of the window, nor seen.
     pub fn check(&self, sequence_number: u64) -> bool {
         if sequence_number > self.highest {

@@ -4,6 +4,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use ironswan_esp::encapsulation::{
+    Decapsulator, DecapsulatorOptions, Encapsulator, EncapsulatorOptions, Framing, Mode, Outcome, Packets, Status,
+    TunnelHeader,
+};
 use ironswan_esp::{Drop, InboundSa, OutboundSa, Suite};
 
 struct Counting;
@@ -59,5 +63,36 @@ fn sealing_and_opening_allocate_nothing() {
         }
         assert_eq!(inbound.open_in_place(slices[1]), Err(Drop::Replayed));
         assert_eq!(ALLOCATIONS.with(Cell::get), before);
+    }
+}
+
+/// Whole batches through encapsulation and back: the memory of the first batch serves the next ones.
+#[test]
+fn batches_reuse_their_memory() {
+    for suite in Suite::all() {
+        for mode in [Mode::Tunnel, Mode::Transport] {
+            let keymat = vec![3; suite.keymat_len()];
+            let tunnel = TunnelHeader::new([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+            let options = EncapsulatorOptions { mode, tunnel, udp: Some((4500, 4500)), tfc: 0, limits: None };
+            let outbound = Encapsulator::new(OutboundSa::new(1, suite, &keymat, true, 0).unwrap(), options);
+            let options = DecapsulatorOptions { mode, accept: None, nat_original: None, ecn: true };
+            let inbound = Decapsulator::new(InboundSa::new(1, suite, &keymat, true, 1024, 0).unwrap(), options);
+            let mut packets = Packets::default();
+            for len in (20..100_u8).step_by(3) {
+                let mut packet = vec![0; usize::from(len)];
+                packet[..4].copy_from_slice(&[0x45, 0, 0, len]);
+                packets.push(&packet);
+            }
+            let (mut sealed, mut opened) = (Outcome::default(), Outcome::default());
+            let mut round = || {
+                outbound.encap(&packets, Framing::Ip, 4, &mut sealed).unwrap();
+                inbound.decap(&sealed.packets, Framing::Ip, &mut opened).unwrap();
+                assert!(opened.statuses.iter().all(|status| *status == Status::Ok), "{suite} {mode:?}");
+            };
+            round();
+            let before = ALLOCATIONS.with(Cell::get);
+            (0..3).for_each(|_| round());
+            assert_eq!(ALLOCATIONS.with(Cell::get), before, "{suite} {mode:?}");
+        }
     }
 }

@@ -247,7 +247,7 @@ fn address(text: &str, port: u16) -> PyResult<SocketAddr> {
 
 fn selectors(local: &[SelectorTuple], remote: &[SelectorTuple]) -> PyResult<Selectors> {
     let read = |tuples: &[SelectorTuple]| tuples.iter().map(selector).collect::<PyResult<Vec<_>>>();
-    Ok(Selectors { local: read(local)?, remote: read(remote)? })
+    Ok(Selectors::new(read(local)?, read(remote)?))
 }
 
 fn selector((protocol, start, end, start_port, end_port): &SelectorTuple) -> PyResult<Selector> {

@@ -1,11 +1,10 @@
 //! AH on the way in (RFC 4302 3.4).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::encap::Kept;
 use super::{AhKey, FIXED, mutable};
 use crate::encapsulation::ip::IpHeaders;
 use crate::encapsulation::{Accept, Counters, Mode, Outcome, Packets, Status, finish_inner, protocol};
+use crate::shared_window::SharedWindow;
 use crate::window::ReplayWindow;
 
 /// What an [`AhDecapsulator`] needs besides its key.
@@ -24,7 +23,7 @@ pub struct AhDecapsulatorOptions {
 pub struct AhDecapsulator {
     key: AhKey,
     options: AhDecapsulatorOptions,
-    window: Mutex<ReplayWindow>,
+    window: SharedWindow,
     counters: Counters,
 }
 
@@ -48,7 +47,7 @@ struct Found {
 impl AhDecapsulator {
     /// With a window; nothing up to its highest number is accepted.
     pub fn new(key: AhKey, window: ReplayWindow, options: AhDecapsulatorOptions) -> Self {
-        Self { key, options, window: Mutex::new(window), counters: Counters::default() }
+        Self { key, options, window: SharedWindow::new(window), counters: Counters::default() }
     }
 
     /// The key's algorithm.
@@ -63,7 +62,7 @@ impl AhDecapsulator {
 
     /// A copy of the window.
     pub fn window(&self) -> ReplayWindow {
-        self.locked().clone()
+        self.window.locked().clone()
     }
 
     /// What it has done.
@@ -113,7 +112,7 @@ impl AhDecapsulator {
             return Err(Status::IcvMismatch);
         }
         copy[..headers.len].copy_from_slice(kept.octets());
-        if !self.locked().mark(found.sequence_number) {
+        if !self.window.mark(found.sequence_number) {
             return Err(Status::Replayed);
         }
         let next_header = packet[headers.len];
@@ -122,7 +121,7 @@ impl AhDecapsulator {
     }
 
     fn find(&self, packet: &[u8]) -> Result<Found, Status> {
-        let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
+        let headers = IpHeaders::received(packet).ok_or(Status::Malformed)?;
         if headers.fragment {
             return Err(Status::Fragment);
         }
@@ -138,11 +137,8 @@ impl AhDecapsulator {
         if ah_len != self.key.header_len(headers.v6) || ah_len > headers.total - headers.len {
             return Err(Status::Malformed);
         }
-        let window = self.locked();
-        let sequence_number = window
-            .infer(u32::from_be_bytes([*s0, *s1, *s2, *s3]))
-            .filter(|number| window.check(*number))
-            .ok_or(Status::Replayed)?;
+        let low = u32::from_be_bytes([*s0, *s1, *s2, *s3]);
+        let sequence_number = self.window.check(low).ok_or(Status::Replayed)?;
         Ok(Found { headers, ah_len, sequence_number })
     }
 
@@ -165,9 +161,5 @@ impl AhDecapsulator {
             return Err(Status::SelectorMismatch);
         }
         Ok((found.ah_len, headers.total - found.ah_len, false))
-    }
-
-    fn locked(&self) -> MutexGuard<'_, ReplayWindow> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

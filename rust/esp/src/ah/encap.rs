@@ -1,10 +1,9 @@
 //! AH on the way out (RFC 4302 3.3).
 
 use super::{AhKey, mutable};
-use crate::encapsulation::ip::IpHeaders;
+use crate::encapsulation::ip::{IpHeaders, tunnelled};
 use crate::encapsulation::outcome::Plan;
 use crate::encapsulation::{Counters, Limits, Misuse, Mode, Outcome, Packets, Status, TunnelHeader, Used, protocol};
-use crate::inner_len;
 use crate::sequence::Sequence;
 
 /// The longest IP packet.
@@ -104,19 +103,14 @@ impl AhEncapsulator {
     /// Where AH goes and what stands behind it.
     fn plan(&self, packet: &[u8]) -> Result<(Plan, u8), Status> {
         let (plan, next_header, v6) = if let Some(tunnel) = self.tunnel() {
-            let next_header = match packet.first().map(|first| first >> 4) {
-                Some(4) => protocol::IPV4,
-                Some(6) => protocol::IPV6,
-                _ => return Err(Status::Malformed),
-            };
-            let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
-            (Plan { front: tunnel.len(), len }, next_header, tunnel.is_ipv6())
+            let (next_header, len) = tunnelled(packet).ok_or(Status::Malformed)?;
+            (Plan { front: tunnel.len(), len, at: 0 }, next_header, tunnel.is_ipv6())
         } else {
             let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
             if headers.fragment {
                 return Err(Status::Fragment);
             }
-            let plan = Plan { front: headers.len, len: headers.total - headers.len };
+            let plan = Plan { front: headers.len, len: headers.total - headers.len, at: 0 };
             (plan, headers.protocol, headers.v6)
         };
         let total = plan.front + self.key.header_len(v6) + plan.len;
@@ -149,7 +143,7 @@ impl AhEncapsulator {
 
     /// Computes the ICV with the mutable fields cleared, and puts them back.
     fn sign(&self, packet: &mut [u8], ah_at: usize, number: u64) -> Option<()> {
-        let headers = IpHeaders::read(packet)?;
+        let headers = IpHeaders::received(packet)?;
         let kept = Kept::new(packet, ah_at)?;
         mutable::clear(packet, &headers)?;
         self.key.sign(number, packet, ah_at);

@@ -10,7 +10,7 @@ use crate::drop::Drop;
 use crate::inbound::{InboundSa, Opened};
 
 /// Packets that are opened side by side.
-const SIDE_BY_SIDE: usize = 32;
+pub(super) const SIDE_BY_SIDE: usize = 32;
 
 /// Says whether a packet that was decapsulated is one the SA is for (RFC 4301 5.2).
 pub type Accept = Box<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -29,8 +29,8 @@ pub struct DecapsulatorOptions {
 
 /// An inbound SA with what stands around it.
 pub struct Decapsulator {
-    sa: InboundSa,
-    options: DecapsulatorOptions,
+    pub(super) sa: InboundSa,
+    pub(super) options: DecapsulatorOptions,
     counters: Counters,
 }
 
@@ -66,11 +66,15 @@ impl Decapsulator {
         }
         outcome.packets.octets.reserve(outcome.plans.iter().map(|plan| plan.front + plan.len).sum());
         let (mut start, mut octets, mut anomalies) = (0, 0, 0);
-        let mut remaining = packets.iter();
+        let one_by_one = self.options.mode == Mode::Tunnel && !self.sa.is_side_by_side();
         while start < packets.len() {
             let count = SIDE_BY_SIDE.min(packets.len() - start);
-            let some = remaining.by_ref().take(count);
-            let (carried, unsound) = self.open_some(some, start..start + count, framing, outcome);
+            let some = packets.some(start..start + count);
+            let (carried, unsound) = if one_by_one {
+                self.open_one_by_one(some, start..start + count, framing, outcome)
+            } else {
+                self.open_some(some, start..start + count, framing, outcome)
+            };
             octets += carried;
             anomalies += unsound;
             start += count;
@@ -89,7 +93,8 @@ impl Decapsulator {
                 None => Err(Status::Malformed),
             }
         });
-        let plan = found.map_or_else(|_| Plan::default(), |found| Plan { front: self.kept(&found), len: found.len });
+        let plan = found
+            .map_or_else(|_| Plan::default(), |found| Plan { front: self.kept(&found), len: found.len, at: found.at });
         outcome.plans.push(plan);
         outcome.statuses.push(found.err().unwrap_or(Status::Ok));
     }
@@ -129,8 +134,7 @@ impl Decapsulator {
         let (mut read, mut write, mut octets, mut anomalies) = (base, base, 0, 0);
         for (slot, index) in range.enumerate() {
             let plan = outcome.plans[index];
-            let mut next_header = 0;
-            let mut number = 0;
+            let (mut next_header, mut number) = (0, 0);
             if let Some(found) = &founds[slot] {
                 match self.finish(&mut outcome.packets.octets, read, plan, found, classes[slot], &results[slot]) {
                     Ok((from, finished)) => {
@@ -138,14 +142,15 @@ impl Decapsulator {
                         write += finished.len;
                         octets += finished.len as u64;
                         anomalies += u64::from(finished.anomaly);
-                        next_header = results[slot].as_ref().map_or(0, |opened| opened.next_header);
+                        if let Ok(opened) = &results[slot] {
+                            (next_header, number) = (opened.next_header, opened.sequence_number);
+                        }
                     }
                     Err(status) => {
                         outcome.statuses[index] = status;
                         anomalies += u64::from(status == Status::EcnIllegal);
                     }
                 }
-                number = results[slot].as_ref().map_or(0, |opened| opened.sequence_number);
                 read += plan.front + plan.len;
             }
             outcome.next_headers.push(next_header);
@@ -166,7 +171,7 @@ impl Decapsulator {
         let mut jobs: [&mut [u8]; SIDE_BY_SIDE] = std::array::from_fn(|_| &mut [][..]);
         let mut rest = &mut outcome.packets.octets[base..];
         for (job, index) in jobs.iter_mut().zip(range.clone()) {
-            let Plan { front, len } = outcome.plans[index];
+            let Plan { front, len, .. } = outcome.plans[index];
             let (packet, behind) = rest.split_at_mut(front + len);
             *job = &mut packet[front..];
             rest = behind;

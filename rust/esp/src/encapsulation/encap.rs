@@ -3,17 +3,17 @@
 use std::fmt;
 
 use super::frame::{set_udp_checksum_v6, write_udp};
-use super::ip::IpHeaders;
+use super::ip::{IpHeaders, tunnelled};
 use super::limits::{Limits, Used};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::outer::TunnelHeader;
 use super::{Framing, Mode, UDP_HEADER, protocol};
+use crate::NO_NEXT_HEADER;
 use crate::outbound::OutboundSa;
 use crate::transform::Job;
-use crate::{NO_NEXT_HEADER, inner_len};
 
 /// Packets that are sealed side by side.
-const SIDE_BY_SIDE: usize = 32;
+const SIDE_BY_SIDE: usize = 64;
 /// The longest IP packet.
 const LONGEST: usize = 65_535;
 static ZEROS: [u8; 512] = [0; 512];
@@ -122,7 +122,7 @@ impl Encapsulator {
             return Err(Misuse::NoTunnel);
         }
         outcome.clear();
-        let plan = Plan { front: self.front(framing), len };
+        let plan = Plan { front: self.front(framing), len, at: 0 };
         let fits = self.fits(plan, framing);
         outcome.statuses.resize(count, if fits { Status::Ok } else { Status::TooLong });
         outcome.next_headers.resize(count, NO_NEXT_HEADER);
@@ -142,8 +142,7 @@ impl Encapsulator {
 
     /// Octets that encapsulation adds to a packet of `len` octets, IP headers of transport mode not counted.
     pub fn overhead(&self, len: usize, framing: Framing) -> usize {
-        let payload = len.max(self.options.tfc);
-        self.front(framing) + self.sa.packet_len(payload) - len
+        self.front(framing) + self.sa.packet_len(self.padded(len)) - len
     }
 
     fn check(&self, framing: Framing) -> Result<(), Misuse> {
@@ -164,8 +163,13 @@ impl Encapsulator {
         }
     }
 
+    /// Octets of payload with the TFC padding of a packet of `len` octets.
+    fn padded(&self, len: usize) -> usize {
+        len.max(self.options.tfc)
+    }
+
     fn fits(&self, plan: Plan, framing: Framing) -> bool {
-        framing == Framing::Esp || plan.front + self.sa.packet_len(plan.len) <= LONGEST
+        framing == Framing::Esp || plan.front + self.sa.packet_len(self.padded(plan.len)) <= LONGEST
     }
 
     /// Decides what becomes of a packet, and returns how long it will be.
@@ -173,7 +177,7 @@ impl Encapsulator {
         let planned = match self.options.mode {
             Mode::Tunnel => self.plan_tunnel(packet, framing),
             Mode::Transport if framing == Framing::Ip => self.plan_transport(packet),
-            Mode::Transport => Ok((Plan { front: self.front(framing), len: packet.len() }, next_header)),
+            Mode::Transport => Ok((Plan { front: self.front(framing), len: packet.len(), at: 0 }, next_header)),
         };
         let planned =
             planned.and_then(
@@ -185,17 +189,12 @@ impl Encapsulator {
         outcome.statuses.push(planned.err().unwrap_or(Status::Ok));
         outcome.next_headers.push(next_header);
         outcome.plans.push(plan);
-        if planned.is_ok() { plan.front + self.sa.packet_len(plan.len.max(self.options.tfc)) } else { 0 }
+        if planned.is_ok() { plan.front + self.sa.packet_len(self.padded(plan.len)) } else { 0 }
     }
 
     fn plan_tunnel(&self, packet: &[u8], framing: Framing) -> Result<(Plan, u8), Status> {
-        let next_header = match packet.first().map(|first| first >> 4) {
-            Some(4) => protocol::IPV4,
-            Some(6) => protocol::IPV6,
-            _ => return Err(Status::Malformed),
-        };
-        let len = inner_len(next_header, packet).ok_or(Status::Malformed)?;
-        Ok((Plan { front: self.front(framing), len }, next_header))
+        let (next_header, len) = tunnelled(packet).ok_or(Status::Malformed)?;
+        Ok((Plan { front: self.front(framing), len, at: 0 }, next_header))
     }
 
     fn plan_transport(&self, packet: &[u8]) -> Result<(Plan, u8), Status> {
@@ -205,13 +204,13 @@ impl Encapsulator {
             return Err(Status::Fragment);
         }
         let udp = if self.options.udp.is_some() { UDP_HEADER } else { 0 };
-        Ok((Plan { front: headers.len + udp, len: headers.total - headers.len }, headers.protocol))
+        Ok((Plan { front: headers.len + udp, len: headers.total - headers.len, at: 0 }, headers.protocol))
     }
 
     /// Writes headers and payload; room for IV, padding, trailer and ICV is left as zeros. Returns the octets of payload.
     fn write(&self, packet: &[u8], plan: Plan, framing: Framing, sequence_number: u64, packets: &mut Packets) -> u64 {
         let out = &mut packets.octets;
-        let payload_len = plan.len.max(self.options.tfc);
+        let payload_len = self.padded(plan.len);
         let esp_len = self.sa.packet_len(payload_len);
         let start = out.len();
         let mut payload = packet;
@@ -278,7 +277,7 @@ impl Encapsulator {
             rest = behind;
             let (sequence_number, plan) = (sequence_numbers[index], plans[index]);
             let packet = &mut packet[plan.front..];
-            self.sa.plan(sequence_number, packet, plan.len.max(self.options.tfc), next_headers[index]);
+            self.sa.plan(sequence_number, packet, self.padded(plan.len), next_headers[index]);
             jobs[count] = Job { sequence_number, packet };
             count += 1;
             if count == SIDE_BY_SIDE {

@@ -29,7 +29,7 @@ pub(super) fn find(packet: &[u8], framing: Framing) -> Result<Found, Status> {
 }
 
 fn behind_ip(packet: &[u8]) -> Result<Found, Status> {
-    let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
+    let headers = IpHeaders::received(packet).ok_or(Status::Malformed)?;
     // RFC 4303 3.4.1: reassembly comes before ESP.
     if headers.fragment {
         return Err(Status::Fragment);

@@ -1,6 +1,6 @@
 //! The headers of an IP packet, read once: where they end, what stands behind them.
 
-use crate::SPI_AND_SEQUENCE;
+use crate::{SPI_AND_SEQUENCE, inner_len};
 
 use super::protocol;
 
@@ -28,12 +28,23 @@ pub(crate) struct IpHeaders {
 }
 
 impl IpHeaders {
-    /// None when it is no whole IP packet. What the buffer holds behind the packet is none of it.
+    /// The headers behind which ESP or AH is to be put. None when it is no whole IP packet. What the buffer holds behind the
+    /// packet is none of it.
     #[inline]
     pub(crate) fn read(packet: &[u8]) -> Option<Self> {
+        Self::read_up_to(packet, &[])
+    }
+
+    /// The headers of a received packet up to ESP, AH, or UDP, where destination options may stand before these.
+    #[inline]
+    pub(crate) fn received(packet: &[u8]) -> Option<Self> {
+        Self::read_up_to(packet, &[protocol::ESP, protocol::AH, protocol::UDP])
+    }
+
+    fn read_up_to(packet: &[u8], ends: &[u8]) -> Option<Self> {
         match packet.first()? >> 4 {
             4 => Self::read_v4(packet),
-            6 => Self::read_v6(packet),
+            6 => Self::read_v6(packet, ends),
             _ => None,
         }
     }
@@ -50,7 +61,7 @@ impl IpHeaders {
 
     /// RFC 4303 3.1.1: ESP stands behind the extension headers that are for every hop, for routing and for fragmentation;
     /// destination options before a routing header are read on the way and stay before it too.
-    fn read_v6(packet: &[u8]) -> Option<Self> {
+    fn read_v6(packet: &[u8], ends: &[u8]) -> Option<Self> {
         let header: &[u8; IPV6_HEADER] = packet.first_chunk()?;
         let total = IPV6_HEADER + usize::from(u16::from_be_bytes([header[4], header[5]]));
         let packet = packet.get(..total)?;
@@ -74,7 +85,7 @@ impl IpHeaders {
             }
             if kind != DESTINATION_OPTIONS {
                 before_options = headers;
-            } else if !matches!(headers.protocol, ROUTING | protocol::ESP | protocol::AH) {
+            } else if headers.protocol != ROUTING && !ends.contains(&headers.protocol) {
                 // The last options are for the destination and may be protected.
                 return Some(before_options);
             }
@@ -102,6 +113,13 @@ impl IpHeaders {
             set_ipv4_checksum(&mut packet[..self.len]);
         }
     }
+}
+
+/// What a tunnel says of a packet: its next header, and where it ends by its own length. None when it is no whole IP packet.
+#[inline]
+pub(crate) fn tunnelled(packet: &[u8]) -> Option<(u8, usize)> {
+    let next_header = if packet.first()? >> 4 == 6 { protocol::IPV6 } else { protocol::IPV4 };
+    Some((next_header, inner_len(next_header, packet)?))
 }
 
 /// Writes the checksum of an IPv4 header.

@@ -10,6 +10,7 @@ mod frame;
 pub(crate) mod ip;
 mod limits;
 mod nat;
+mod one_by_one;
 mod opened;
 pub(crate) mod outcome;
 mod outer;

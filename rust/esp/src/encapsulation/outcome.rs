@@ -139,6 +139,10 @@ impl Packets {
         self.offsets.windows(2).map(|bounds| &self.octets[bounds[0]..bounds[1]])
     }
 
+    pub(crate) fn some(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> + Clone {
+        self.offsets[range.start..=range.end].windows(2).map(|bounds| &self.octets[bounds[0]..bounds[1]])
+    }
+
     /// All octets.
     pub fn octets(&self) -> &[u8] {
         &self.octets
@@ -169,7 +173,7 @@ pub struct Outcome {
     pub statuses: Vec<Status>,
     /// The next header of each; 0 where it failed.
     pub next_headers: Vec<u8>,
-    /// The sequence number of each, 64 bits wide with ESN; 0 where it has none.
+    /// The sequence number of each, 64 bits wide with ESN; 0 where it failed.
     pub sequence_numbers: Vec<u64>,
     pub(crate) plans: Vec<Plan>,
 }
@@ -181,6 +185,8 @@ pub(crate) struct Plan {
     pub(crate) front: usize,
     /// Octets of ESP (or, before it is made, of payload).
     pub(crate) len: usize,
+    /// Where ESP begins in what was received.
+    pub(crate) at: usize,
 }
 
 impl Outcome {

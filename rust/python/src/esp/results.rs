@@ -59,7 +59,7 @@ impl Results {
         PyBytes::new(py, &codes)
     }
 
-    /// The sequence number of each packet, 64 bits wide with ESN; 0 where it has none.
+    /// The sequence number of each packet, 64 bits wide with ESN; 0 where it failed.
     #[getter]
     fn sequence_numbers(&self) -> Vec<u64> {
         self.sequence_numbers.clone()
