@@ -149,3 +149,16 @@ def test_dummies_count_against_what_may_leave_under_a_key() -> None:
     end = outbound(sequence_number=0xFFFF_FFFE)
     assert end.dummies(3, 0).statuses == [Status.OK, Status.SEQUENCE_EXHAUSTED, Status.SEQUENCE_EXHAUSTED]
     assert end.dummies(0, 0).statuses == []
+
+
+@pytest.mark.parametrize(("framing", "most"), [("udp", 65_496), ("ip", 65_476)])
+def test_tfc_padding_never_makes_a_packet_longer_than_its_headers_can_say(framing: str, most: int) -> None:
+    """E14, E16: neither of a packet nor of a dummy."""
+    for tfc in (most - 16, most, 65_535):
+        sa = outbound(tunnel=OUTER, udp_encap=(4500, 4500), tfc=tfc)
+        for results in (sa.encap(PacketBatch([ipv4()]), framing=framing), sa.dummies(1, 10, framing=framing)):
+            (sent,) = results.packets.tolist()
+            assert results.statuses == [Status.TOO_LONG if not sent else Status.OK]
+            assert bool(sent) is (tfc < most)
+            at = 4 if framing == "udp" else 2
+            assert int.from_bytes(sent[at : at + 2]) == len(sent) <= 65_535
