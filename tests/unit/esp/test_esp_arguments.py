@@ -59,7 +59,11 @@ WRONG = {
     "unknown suite": ({"suite": "aes128gcm17"}, "no suite"),
     "without integrity": ({"suite": "aes128"}, "aes128-sha256"),
     "null alone": ({"suite": "null"}, "does not authenticate"),
-    "spi": ({"spi": 0}, "SPI"),
+    "spi": ({"spi": 0}, r"1\.\.4294967295"),
+    "large spi": ({"spi": 1 << 32}, r"1\.\.4294967295"),
+    "negative spi": ({"spi": -1}, r"1\.\.4294967295"),
+    "port": ({"udp_encap": (4500, 65_536)}, r"0\.\.65535"),
+    "limit": ({"limits": (-1, 0)}, r"a number of 0\.\."),
     "mode": ({"mode": "tunel"}, '"tunnel" or "transport"'),
     "address": ({"tunnel": ("192.0.2.1", "192.0.2")}, "192.0.2"),
     "families": ({"tunnel": ("192.0.2.1", "2001:db8::1")}, "two address families"),
@@ -132,3 +136,10 @@ def test_an_sa_tells_what_it_is() -> None:
     assert sa.counters["octets"] == len(ipv4())
     assert set(sa.counters) == set(inbound().counters) >= {status.name.lower() for status in Status} - {"ok"}
     assert repr(sa) == "<OutboundSa 0x00001001 aes128gcm16 tunnel, last sent 42>"
+
+
+def test_dummies_are_made_in_reasonable_numbers() -> None:
+    """Each takes memory, so a wrong number must not take all of it."""
+    for count in (65_537, 1 << 40, 1 << 62):
+        with pytest.raises(ValueError, match="count is at most 65536"):
+            outbound().dummies(count, 0)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from esp_packets import KEYMAT, OUTER, OUTER6, SPI, inbound, ipv4, ipv6, outbound, raw, receive, seal, status
 from scapy.layers.inet import IP, UDP, IPOption_Router_Alert
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, RouterAlert
+from scapy.layers.inet6 import (
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    PadN,
+    RouterAlert,
+)
 from scapy.packet import Packet, Raw
 
 from ironswan.esp import InboundSa, OutboundSa, PacketBatch, Status
@@ -157,3 +165,31 @@ def test_esp_may_travel_in_esp() -> None:
     assert once.ok
     opened = inbound("chacha20poly1305", mode="transport").decap(once.packets, framing="ip")
     assert opened.packets.tolist() == [ipv4()]
+
+
+ATOMIC = IPv6ExtHdrFragment(nh=17, offset=0, m=0, id=5)
+
+
+def test_a_fragment_header_without_fragments_is_no_fragment() -> None:
+    """E15: RFC 4303 3.4.1 means an offset or more fragments; RFC 6946 calls the rest atomic."""
+    (sealed,) = seal(outbound(tunnel=OUTER6), ipv4(), framing="ip")
+    for offset, more, expected in ((0, 0, Status.OK), (0, 1, Status.FRAGMENT), (1, 0, Status.FRAGMENT)):
+        header = IPv6ExtHdrFragment(nh=50, offset=offset, m=more, id=5)
+        packet = raw(IPv6(src=OUTER6[0], dst=OUTER6[1]) / header / Raw(sealed[40:]))
+        assert status(inbound(), packet, framing="ip") is expected
+    whole = raw(IPv6(src="fd00:1::1", dst="fd00:2::1") / ATOMIC / UDP() / Raw(b"x"))
+    (sealed,) = seal(outbound(mode="transport"), whole, framing="ip")
+    assert sealed[48:52] == SPI.to_bytes(4)
+    assert receive(inbound(mode="transport"), [sealed], framing="ip").packets.tolist() == [whole]
+
+
+@pytest.mark.parametrize("segments_left", [0, 1])
+def test_a_udp_checksum_is_made_for_the_final_destination(segments_left: int) -> None:
+    """RFC 8200 8.1: which a routing header names while there are segments left."""
+    routing = IPv6ExtHdrRouting(addresses=["fd00:3::1"], segleft=segments_left)
+    hop_by_hop = IPv6ExtHdrHopByHop(options=[RouterAlert()])
+    packet = raw(IPv6(src="fd00:1::1", dst="fd00:2::1") / hop_by_hop / routing / UDP() / Raw(b"x"))
+    (sealed,) = seal(outbound(mode="transport", udp_encap=(4500, 4500)), packet, framing="ip")
+    again = IPv6(sealed)
+    del again[UDP].chksum
+    assert raw(again) == sealed

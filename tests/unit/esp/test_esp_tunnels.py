@@ -196,7 +196,7 @@ def test_outer_fragments_are_not_opened() -> None:
     assert set(receive(sa, parts, framing="ip").statuses) == {Status.FRAGMENT}
     assert sa.sequence_number == 0
     (packet,) = seal(outbound(tunnel=OUTER6), ipv4(), framing="ip")
-    part = packet[:6] + bytes([44]) + packet[7:40] + bytes([50, 0, 0, 0, 0, 0, 0, 1]) + packet[40:]
+    part = packet[:6] + bytes([44]) + packet[7:40] + bytes([50, 0, 0, 1, 0, 0, 0, 1]) + packet[40:]
     part = part[:4] + (len(part) - 40).to_bytes(2) + part[6:]
     assert status(sa, part, framing="ip") is Status.FRAGMENT
     assert sa.counters["fragment"] == len(parts) + 1
@@ -243,5 +243,5 @@ def test_a_wrong_spi_and_other_protocols_are_told_apart() -> None:
     assert status(sa, raw(UDP(sport=4500, dport=4500) / Raw(bytes(32))), framing="udp") is Status.NOT_ESP
     assert sa.counters["wrong_spi"] == 1
     for spi in (0, -1, 1 << 32):
-        with pytest.raises((ValueError, OverflowError)):
+        with pytest.raises(ValueError, match=r"1\.\.4294967295"):
             InboundSa(spi, "aes128gcm16", bytes(20))

@@ -1,8 +1,11 @@
 //! What stands before ESP: where it is found, and the UDP header of an encapsulated packet.
 
-use super::ip::{IpHeaders, esp_in_udp, fold, sum};
+use super::ip::{FRAGMENT, IPV6_HEADER, IpHeaders, ROUTING, esp_in_udp, fold, sum};
 use super::outcome::Status;
 use super::{Framing, UDP_HEADER, protocol};
+
+/// Type of a routing header whose segments are listed from the last to the first.
+const SEGMENT_ROUTING: u8 = 4;
 
 /// Where ESP lies in a received buffer.
 #[derive(Clone, Copy)]
@@ -53,10 +56,26 @@ pub(super) fn write_udp(header: &mut [u8], (source, destination): (u16, u16), pa
     header[6..8].fill(0);
 }
 
+/// Where an IPv6 packet goes in the end: a routing header with segments left says so (RFC 8200 8.1), first in a segment routing
+/// header (RFC 8754 2), last in others. `end` is where the extension headers end.
+fn final_destination(packet: &[u8], end: usize) -> &[u8] {
+    let (mut next, mut at) = (packet[6], IPV6_HEADER);
+    while at < end {
+        let len = if next == FRAGMENT { 8 } else { 8 + 8 * usize::from(packet[at + 1]) };
+        if next == ROUTING && packet[at + 3] > 0 && len >= 24 {
+            let address = if packet[at + 2] == SEGMENT_ROUTING { at + 8 } else { at + len - 16 };
+            return &packet[address..address + 16];
+        }
+        (next, at) = (packet[at], at + len);
+    }
+    &packet[24..IPV6_HEADER]
+}
+
 /// Writes the UDP checksum of an IPv6 packet, which hosts may insist on (RFC 8200 8.1). `udp_at` is where UDP begins.
 pub(super) fn set_udp_checksum_v6(packet: &mut [u8], udp_at: usize) {
     let datagram = &packet[udp_at..];
-    let total = sum(&packet[8..40]) + sum(datagram) + datagram.len() as u64 + u64::from(protocol::UDP);
+    let addresses = sum(&packet[8..24]) + sum(final_destination(packet, udp_at));
+    let total = addresses + sum(datagram) + datagram.len() as u64 + u64::from(protocol::UDP);
     let checksum = match !fold(total) {
         0 => 0xffff,
         checksum => checksum,

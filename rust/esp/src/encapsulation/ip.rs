@@ -5,10 +5,10 @@ use crate::{SPI_AND_SEQUENCE, inner_len};
 use super::protocol;
 
 const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
+pub(super) const IPV6_HEADER: usize = 40;
 const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(super) const ROUTING: u8 = 43;
+pub(super) const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// The headers of a packet up to where ESP is, or would be put.
@@ -76,7 +76,8 @@ impl IpHeaders {
                 before_options = headers;
             }
             let extension_len = if kind == FRAGMENT { 8 } else { 8 + 8 * usize::from(*length) };
-            headers.fragment |= kind == FRAGMENT;
+            // An offset, or more fragments: without either it is a whole datagram (RFC 6946).
+            headers.fragment |= kind == FRAGMENT && u16::from_be_bytes([extension[2], extension[3]]) & 0xfff9 != 0;
             headers.protocol_at = headers.len;
             headers.protocol = *next;
             headers.len += extension_len;

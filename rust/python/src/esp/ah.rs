@@ -9,9 +9,9 @@ use ironswan_esp::{
     AhDecapsulator, AhDecapsulatorOptions, AhEncapsulator, AhEncapsulatorOptions, AhKey, Integ, ReplayWindow,
 };
 
-use super::arguments::{counters, mode, mode_word, refused, selectors, spi, tunnel_header, window_bits};
+use super::arguments::{counters, mode, mode_word, refused, selectors, tunnel_header, window_bits};
 use super::batch::PacketBatch;
-use super::inbound::check_replay_window;
+use super::number::{Dscp, Long, Spi, ranged};
 use super::outbound::check_sequence_number;
 use super::pool;
 use super::results::Results;
@@ -36,20 +36,20 @@ impl AhOutboundSa {
         df="copy", hop_limit=64, limits=None))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn new(
-        spi: u32,
+        spi: Spi,
         suite: &str,
         keymat: &[u8],
         mode: &str,
         tunnel: Option<(String, String)>,
         esn: bool,
-        sequence_number: u64,
-        dscp: Option<u8>,
+        #[pyo3(from_py_with = ranged::<0, { u64::MAX }>)] sequence_number: u64,
+        dscp: Option<Dscp>,
         ecn: bool,
         df: &str,
-        hop_limit: u8,
-        limits: Option<(u64, u64)>,
+        #[pyo3(from_py_with = ranged::<1, 255>)] hop_limit: u64,
+        limits: Option<(Long, Long)>,
     ) -> PyResult<Self> {
-        let (spi, mode) = (self::spi(spi)?, self::mode(mode)?);
+        let (spi, mode) = (spi.0 as u32, self::mode(mode)?);
         check_sequence_number(sequence_number, esn)?;
         let options = AhEncapsulatorOptions {
             spi,
@@ -57,7 +57,7 @@ impl AhOutboundSa {
             last_sequence_number: sequence_number,
             mode,
             tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
-            limits: limits.map(|(packets, octets)| Limits { packets, octets }),
+            limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
         };
         let encapsulator = AhEncapsulator::new(key(suite, keymat, esn)?, options)
             .map_err(|_| refused("AH in tunnel mode needs the outer addresses: tunnel=(source, destination)"))?;
@@ -121,21 +121,20 @@ impl AhInboundSa {
         selectors=None, ecn=true))]
     #[allow(clippy::too_many_arguments)]
     fn new(
-        spi: u32,
+        spi: Spi,
         suite: &str,
         keymat: &[u8],
         mode: &str,
-        replay_window: u32,
+        #[pyo3(from_py_with = ranged::<32, 65_536>)] replay_window: u64,
         esn: bool,
-        sequence_number: u64,
+        #[pyo3(from_py_with = ranged::<0, { u64::MAX }>)] sequence_number: u64,
         selectors: Option<Vec<(Bound<'_, PyAny>, Bound<'_, PyAny>)>>,
         ecn: bool,
     ) -> PyResult<Self> {
-        let (spi, mode) = (self::spi(spi)?, self::mode(mode)?);
+        let (spi, mode) = (spi.0 as u32, self::mode(mode)?);
         check_sequence_number(sequence_number, esn)?;
-        check_replay_window(replay_window)?;
         let options = AhDecapsulatorOptions { spi, mode, accept: self::selectors(selectors)?, ecn };
-        let window = ReplayWindow::new(replay_window, esn, sequence_number);
+        let window = ReplayWindow::new(replay_window as u32, esn, sequence_number);
         Ok(Self { decapsulator: AhDecapsulator::new(key(suite, keymat, esn)?, window, options) })
     }
 

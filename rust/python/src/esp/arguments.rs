@@ -11,6 +11,8 @@ use ironswan_dataplane::selector::{End, Selector};
 use ironswan_esp::encapsulation::{Accept, Counters, DontFragment, Framing, Mode, Status, TunnelHeader};
 use ironswan_esp::{ReplayWindow, Suite};
 
+use super::number::Dscp;
+
 pub(super) fn refused(message: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(message.to_string())
 }
@@ -23,11 +25,6 @@ pub(super) fn suite(keyword: &str) -> PyResult<Suite> {
         };
         refused(hint)
     })
-}
-
-pub(super) fn spi(spi: u32) -> PyResult<u32> {
-    // RFC 4303 2.1: zero is for local use and never on the wire.
-    if spi == 0 { Err(refused("an SPI is a number of 1..4294967295")) } else { Ok(spi) }
 }
 
 pub(super) fn mode(text: &str) -> PyResult<Mode> {
@@ -68,10 +65,10 @@ pub(super) fn address_pair((source, destination): &(String, String), what: &str)
 /// The outer header of a tunnel.
 pub(super) fn tunnel_header(
     tunnel: Option<&(String, String)>,
-    dscp: Option<u8>,
+    dscp: Option<Dscp>,
     ecn: bool,
     df: &str,
-    hop_limit: u8,
+    hop_limit: u64,
 ) -> PyResult<Option<TunnelHeader>> {
     let dont_fragment = match df {
         "copy" => DontFragment::Copy,
@@ -79,16 +76,11 @@ pub(super) fn tunnel_header(
         "clear" => DontFragment::Clear,
         _ => return Err(refused(format!(r#"df is "copy", "set" or "clear", not {df:?}"#))),
     };
-    if let Some(dscp) = dscp.filter(|dscp| *dscp > 63) {
-        return Err(refused(format!("dscp is a number of 0..63 or None to copy the inner one, not {dscp}")));
-    }
-    if hop_limit == 0 {
-        return Err(refused("hop_limit is a number of 1..255"));
-    }
     let Some(tunnel) = tunnel else { return Ok(None) };
     let (source, destination) = address_pair(tunnel, "tunnel")?;
     Ok(TunnelHeader::new(source, destination).map(|mut header| {
-        (header.dscp, header.ecn, header.dont_fragment, header.hop_limit) = (dscp, ecn, dont_fragment, hop_limit);
+        (header.dscp, header.ecn, header.dont_fragment, header.hop_limit) =
+            (dscp.map(|dscp| dscp.0 as u8), ecn, dont_fragment, hop_limit as u8);
         header
     }))
 }

@@ -7,8 +7,9 @@ use pyo3::prelude::*;
 use ironswan_esp as core;
 use ironswan_esp::encapsulation::{Decapsulator, DecapsulatorOptions, Mode, NatOriginal, Outcome};
 
-use super::arguments::{address_pair, counters, framing, mode, mode_word, refused, selectors, spi, suite, window_bits};
+use super::arguments::{address_pair, counters, framing, mode, mode_word, refused, selectors, suite, window_bits};
 use super::batch::PacketBatch;
+use super::number::{Spi, ranged};
 use super::outbound::check_sequence_number;
 use super::pool;
 use super::results::Results;
@@ -26,20 +27,19 @@ impl InboundSa {
         selectors=None, nat_oa=None, ecn=true))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn new(
-        spi: u32,
+        spi: Spi,
         suite: &str,
         keymat: &[u8],
         mode: &str,
-        replay_window: u32,
+        #[pyo3(from_py_with = ranged::<32, 65_536>)] replay_window: u64,
         esn: bool,
-        sequence_number: u64,
+        #[pyo3(from_py_with = ranged::<0, { u64::MAX }>)] sequence_number: u64,
         selectors: Option<Vec<(Bound<'_, PyAny>, Bound<'_, PyAny>)>>,
         nat_oa: Option<(String, String)>,
         ecn: bool,
     ) -> PyResult<Self> {
-        let (spi, suite, mode) = (self::spi(spi)?, self::suite(suite)?, self::mode(mode)?);
+        let (suite, mode) = (self::suite(suite)?, self::mode(mode)?);
         check_sequence_number(sequence_number, esn)?;
-        check_replay_window(replay_window)?;
         if mode == Mode::Tunnel && nat_oa.is_some() {
             return Err(refused("nat_oa mends checksums of transport mode; a tunnel carries the original addresses"));
         }
@@ -50,7 +50,8 @@ impl InboundSa {
             }
             None => None,
         };
-        let sa = core::InboundSa::new(spi, suite, keymat, esn, replay_window, sequence_number).map_err(refused)?;
+        let sa = core::InboundSa::new(spi.0 as u32, suite, keymat, esn, replay_window as u32, sequence_number)
+            .map_err(refused)?;
         let options = DecapsulatorOptions { mode, accept: self::selectors(selectors)?, nat_original, ecn };
         Ok(Self { decapsulator: Decapsulator::new(sa, options) })
     }
@@ -110,13 +111,5 @@ impl InboundSa {
     fn __repr__(&self) -> String {
         let sa = self.decapsulator.sa();
         format!("<InboundSa {:#010x} {} {}, highest seen {}>", sa.spi(), sa.suite(), self.mode(), sa.window().highest())
-    }
-}
-
-pub(super) fn check_replay_window(replay_window: u32) -> PyResult<()> {
-    if (32..=65_536).contains(&replay_window) {
-        Ok(())
-    } else {
-        Err(refused(format!("replay_window is a number of packets, 32..65536, not {replay_window}")))
     }
 }

@@ -4,6 +4,7 @@ mod ah;
 mod arguments;
 mod batch;
 mod inbound;
+mod number;
 mod outbound;
 mod pool;
 pub mod registry;

@@ -7,10 +7,14 @@ use pyo3::prelude::*;
 use ironswan_esp as core;
 use ironswan_esp::encapsulation::{Encapsulator, EncapsulatorOptions, Limits, Mode, Outcome};
 
-use super::arguments::{counters, framing, mode, mode_word, refused, spi, suite, tunnel_header};
+use super::arguments::{counters, framing, mode, mode_word, refused, suite, tunnel_header};
 use super::batch::PacketBatch;
+use super::number::{Dscp, Long, Short, Spi, ranged};
 use super::pool;
 use super::results::Results;
+
+/// Dummies that are made at once: a number beyond is a mistake, and would exhaust memory.
+const MOST_DUMMIES: usize = 65_536;
 
 /// An outbound ESP SA, for any number of threads.
 #[pyclass(frozen, module = "ironswan.esp")]
@@ -25,35 +29,35 @@ impl OutboundSa {
         dscp=None, ecn=true, df="copy", hop_limit=64, tfc=None, limits=None))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn new(
-        spi: u32,
+        spi: Spi,
         suite: &str,
         keymat: &[u8],
         mode: &str,
         tunnel: Option<(String, String)>,
-        udp_encap: Option<(u16, u16)>,
+        udp_encap: Option<(Short, Short)>,
         esn: bool,
-        sequence_number: u64,
-        dscp: Option<u8>,
+        #[pyo3(from_py_with = ranged::<0, { u64::MAX }>)] sequence_number: u64,
+        dscp: Option<Dscp>,
         ecn: bool,
         df: &str,
-        hop_limit: u8,
-        tfc: Option<u16>,
-        limits: Option<(u64, u64)>,
+        #[pyo3(from_py_with = ranged::<1, 255>)] hop_limit: u64,
+        tfc: Option<Short>,
+        limits: Option<(Long, Long)>,
     ) -> PyResult<Self> {
-        let (spi, suite, mode) = (self::spi(spi)?, self::suite(suite)?, self::mode(mode)?);
+        let (suite, mode) = (self::suite(suite)?, self::mode(mode)?);
         check_sequence_number(sequence_number, esn)?;
         if mode == Mode::Transport && tfc.is_some() {
             return Err(refused(
                 "tfc pads the inner packets of tunnel mode; a transport payload does not say where it ends",
             ));
         }
-        let sa = core::OutboundSa::new(spi, suite, keymat, esn, sequence_number).map_err(refused)?;
+        let sa = core::OutboundSa::new(spi.0 as u32, suite, keymat, esn, sequence_number).map_err(refused)?;
         let options = EncapsulatorOptions {
             mode,
             tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
-            udp: udp_encap,
-            tfc: tfc.map_or(0, usize::from),
-            limits: limits.map(|(packets, octets)| Limits { packets, octets }),
+            udp: udp_encap.map(|(source, destination)| (source.0 as u16, destination.0 as u16)),
+            tfc: tfc.map_or(0, |tfc| tfc.0 as usize),
+            limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
         };
         Ok(Self { encapsulator: Encapsulator::new(sa, options) })
     }
@@ -65,28 +69,31 @@ impl OutboundSa {
         py: Python<'_>,
         batch: &Bound<'_, PacketBatch>,
         framing: &str,
-        next_header: u8,
+        #[pyo3(from_py_with = ranged::<0, 255>)] next_header: u64,
     ) -> PyResult<Results> {
         let framing = self::framing(framing)?;
         let packets = &batch.get().packets;
         let mut outcome = Outcome::with_buffer(pool::take());
-        py.detach(|| self.encapsulator.encap(packets, framing, next_header, &mut outcome)).map_err(refused)?;
+        py.detach(|| self.encapsulator.encap(packets, framing, next_header as u8, &mut outcome)).map_err(refused)?;
         Results::new(py, outcome)
     }
 
     /// Make dummy packets (RFC 4303 2.6) with `length` octets of payload.
     #[pyo3(signature = (count, length, *, framing="esp"))]
-    fn dummies(&self, py: Python<'_>, count: usize, length: u16, framing: &str) -> PyResult<Results> {
+    fn dummies(&self, py: Python<'_>, count: usize, length: Short, framing: &str) -> PyResult<Results> {
         let framing = self::framing(framing)?;
+        if count > MOST_DUMMIES {
+            return Err(refused(format!("count is at most {MOST_DUMMIES}")));
+        }
         let mut outcome = Outcome::with_buffer(pool::take());
-        py.detach(|| self.encapsulator.dummies(count, usize::from(length), framing, &mut outcome)).map_err(refused)?;
+        py.detach(|| self.encapsulator.dummies(count, length.0 as usize, framing, &mut outcome)).map_err(refused)?;
         Results::new(py, outcome)
     }
 
     /// Octets that encapsulation adds to a packet of `length` octets; in transport mode its IP headers are not counted.
     #[pyo3(signature = (length, *, framing="esp"))]
-    fn overhead(&self, length: u16, framing: &str) -> PyResult<usize> {
-        Ok(self.encapsulator.overhead(usize::from(length), self::framing(framing)?))
+    fn overhead(&self, length: Short, framing: &str) -> PyResult<usize> {
+        Ok(self.encapsulator.overhead(length.0 as usize, self::framing(framing)?))
     }
 
     /// The SPI.
