@@ -10,6 +10,7 @@ import pytest
 from ironswan.bench.tunnel.link import FRAMES, ground
 from ironswan.bench.tunnel.measures import QUICK
 from ironswan.cli import bench_tunnel
+from ironswan.lab.processes import until
 from ironswan.lab.traffic import Host, ping
 
 
@@ -30,4 +31,6 @@ def test_plain_link_and_ironswan_are_measured(privileged: None, capsys: pytest.C
 def test_link_with_frames_cuts_super_packets_and_carries_traffic(privileged: None) -> None:
     with ground(FRAMES) as built:
         left, right = (Host(site.namespace, site.outer) for site in (built.left, built.right))
+        # The first packets of a link just made may be lost while the two sides learn of each other.
+        until(lambda: ping(left, right.address, 1).received == 1, 10, "the link carries packets")
         assert ping(left, right.address, 3).received == 3
