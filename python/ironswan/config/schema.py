@@ -113,7 +113,7 @@ SETTINGS = (
     Key("delete_rekeyed_delay", v.TIME, "5s", "how long a rekeyed inbound SA stays", "delete_rekeyed_delay"),
     Key("port", v.PORT, "500", "our IKE port", "port"),
     Key("port_nat_t", v.PORT, "4500", "our port for IKE and ESP in UDP", "port_nat_t"),
-    Key("workers", v.integer(1, 64), "1", "threads that carry packets", "workers"),
+    Key("workers", v.integer(1, 64), "1", "pairs of threads that carry packets, one thread a direction", "workers"),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32

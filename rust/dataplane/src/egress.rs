@@ -22,7 +22,7 @@ use crate::vnet;
 const IPV4: u8 = 4;
 /// Next header of an IPv6 packet in tunnel mode.
 const IPV6: u8 = 41;
-/// Frames taken from the TUN before the other direction has its turn.
+/// Frames taken from the TUN before what they gave is sent.
 const FRAMES: usize = 64;
 /// Packets cut from them before the same.
 const PACKETS: usize = 256;

@@ -21,7 +21,7 @@ use crate::vnet::Header;
 /// Zeros where an SPI would be: what follows is IKE (RFC 3948 2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const KEEPALIVE: [u8; 1] = [0xff];
-/// Receives before the other direction has its turn.
+/// Receives before the other sockets have their turn.
 const RECEIVES: usize = 2;
 
 /// One worker's inbound side.

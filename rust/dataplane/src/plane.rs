@@ -25,7 +25,7 @@ use crate::sys::EventFd;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::udp::{UdpOptions, UdpSocket};
 use crate::vnet;
-use crate::worker;
+use crate::worker::{self, Direction};
 
 /// How a data plane is made.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Options {
     pub tun_name: String,
     /// Its MTU.
     pub mtu: u32,
-    /// Worker threads, each with a TUN queue and sockets of its own.
+    /// Workers, each with a TUN queue, sockets and a thread for each direction of its own.
     pub workers: usize,
     /// IKE's port.
     pub ike_port: u16,
@@ -50,13 +50,17 @@ pub struct Options {
 pub struct Station {
     pub(crate) index: usize,
     pub(crate) sockets: Vec<UdpSocket>,
-    pub(crate) wake: EventFd,
+    wake: [EventFd; 2],
     released: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Station {
     pub(crate) fn esp_socket(&self, v6: bool) -> Option<&UdpSocket> {
         self.sockets.iter().find(|socket| socket.esp && socket.v6 == v6)
+    }
+
+    pub(crate) fn wake(&self, direction: Direction) -> &EventFd {
+        &self.wake[direction as usize]
     }
 
     pub(crate) fn take_released(&self) -> Vec<Vec<u8>> {
@@ -68,7 +72,7 @@ impl Station {
 pub struct Shared {
     pub(crate) tun: Tun,
     pub(crate) stations: Vec<Station>,
-    pub(crate) counters: Vec<Counters>,
+    counters: Vec<[Counters; 2]>,
     pub(crate) sad: Sad,
     pub(crate) spd: Spd,
     pub(crate) notices: Notices,
@@ -80,8 +84,13 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         for station in &self.stations {
-            station.wake.signal();
+            station.wake.iter().for_each(EventFd::signal);
         }
+    }
+
+    /// The counters of one thread.
+    pub(crate) fn counters_of(&self, worker: usize, direction: Direction) -> &Counters {
+        &self.counters[worker][direction as usize]
     }
 }
 
@@ -117,7 +126,7 @@ impl DataPlane {
         let shared = Arc::new(Shared {
             tun,
             stations,
-            counters: (0..workers).map(|_| Counters::default()).collect(),
+            counters: (0..workers).map(|_| Default::default()).collect(),
             sad: Sad::default(),
             spd: Spd::default(),
             notices: Notices::new()?,
@@ -131,10 +140,11 @@ impl DataPlane {
             next_handle: AtomicU64::new(1),
             nat_t_port: options.nat_t_port,
         };
-        for index in 0..workers {
+        for (index, direction) in (0..workers).flat_map(|index| Direction::ALL.map(|direction| (index, direction))) {
             let shared = Arc::clone(&plane.shared);
-            let thread = std::thread::Builder::new().name(format!("ironswan-{index}"));
-            let thread = thread.spawn(move || worker::run(&shared, index))?;
+            let name = if direction == Direction::Out { "out" } else { "in" };
+            let thread = std::thread::Builder::new().name(format!("ironswan-{index}-{name}"));
+            let thread = thread.spawn(move || worker::run(&shared, index, direction))?;
             plane.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(plane)
@@ -254,11 +264,11 @@ impl DataPlane {
                 }
             });
         }
-        self.shared.counters[0].add(Counter::DropHoldExpired, expired);
+        self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
             let station = &self.shared.stations[0];
             station.released.lock().unwrap_or_else(PoisonError::into_inner).extend(frames);
-            station.wake.signal();
+            station.wake(Direction::Out).signal();
         }
         Ok(())
     }
@@ -270,7 +280,7 @@ impl DataPlane {
 
     /// All counters, summed over the workers.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let sum = |counter| self.shared.counters.iter().map(|counters| counters.get(counter)).sum();
+        let sum = |counter| self.shared.counters.iter().flatten().map(|counters| counters.get(counter)).sum();
         Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
     }
 
@@ -353,7 +363,7 @@ fn open_station(index: usize, workers: usize, options: &Options) -> io::Result<S
             socket.steer_by_spi(workers as u32)?;
         }
     }
-    let wake = EventFd::new()?;
+    let wake = [EventFd::new()?, EventFd::new()?];
     Ok(Station { index, sockets, wake, released: Mutex::default() })
 }
 

@@ -1,11 +1,11 @@
-//! A worker thread: one TUN queue, its sockets, both directions to completion.
+//! A worker: one TUN queue and its sockets, with a thread for each direction, which carries its packets to completion.
+//! Two threads rather than one, because the answers to a stream (TCP's ACKs) need not wait for a turn of it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
 
-use crate::counters::Counters;
 use crate::egress::{Egress, Outlet};
 use crate::ingress::Ingress;
 use crate::notice::{Notice, NoticeKind};
@@ -13,84 +13,94 @@ use crate::plane::{Shared, Station};
 use crate::sys::Epoll;
 use crate::udp::UdpSocket;
 
-const TUN: u64 = 0;
-const WAKE: u64 = 1;
-const FIRST_SOCKET: u64 = 2;
+const WAKE: u64 = 0;
+const TUN: u64 = 1;
+const FIRST_SOCKET: u64 = 1;
+
+/// What a thread of a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// TUN to network.
+    Out,
+    /// Network to TUN.
+    In,
+}
+
+impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Out, Self::In];
+}
 
 /// Runs until the data plane stops. A panic or a failed device stops the whole data plane: its TUN stays, so that what
 /// is routed into it goes nowhere instead of leaving in clear by another way.
-pub fn run(shared: &Arc<Shared>, index: usize) {
-    let result = catch_unwind(AssertUnwindSafe(|| Worker::new(shared, index)?.work()));
+pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction) {
+    let station = &shared.stations[index];
+    let result = catch_unwind(AssertUnwindSafe(|| match direction {
+        Direction::Out => send(shared, station),
+        Direction::In => receive(shared, station),
+    }));
     if !matches!(result, Ok(Ok(()))) {
         shared.stop();
         shared.notices.push(Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None });
     }
 }
 
-struct Worker<'a> {
-    shared: &'a Shared,
-    station: &'a Station,
-    counters: &'a Counters,
-    epoll: Epoll,
-    egress: Egress,
-    ingress: Ingress,
-    ready: Ready,
+fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) -> Outlet<'a> {
+    let esp = |v6| station.esp_socket(v6).map(|socket| socket as &UdpSocket);
+    let counters = shared.counters_of(station.index, direction);
+    Outlet { shared, counters, sockets: [esp(false), esp(true)] }
 }
 
-/// What may have something for us: the TUN, and a bit for each socket.
-#[derive(Default)]
-struct Ready {
-    tun: bool,
-    sockets: u32,
+fn send(shared: &Shared, station: &Station) -> io::Result<()> {
+    let queue = &shared.tun.queues[station.index];
+    let wake = station.wake(Direction::Out);
+    let epoll = Epoll::new()?;
+    epoll.add(wake.fd(), WAKE)?;
+    epoll.add(queue.fd(), TUN)?;
+    let outlet = outlet(shared, station, Direction::Out);
+    let mut egress = Egress::default();
+    let mut ready = false;
+    loop {
+        // Asked every time round: a stream that keeps us busy must not hide that we are to stop.
+        epoll.wait(!ready, |token| match token {
+            WAKE => wake.clear(),
+            _ => ready = true,
+        })?;
+        if shared.stopped.load(Acquire) {
+            return Ok(());
+        }
+        let released = station.take_released();
+        if !released.is_empty() {
+            egress.release(released, &outlet);
+        }
+        ready = ready && egress.run(queue, &outlet)?;
+    }
 }
 
-impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared, index: usize) -> io::Result<Self> {
-        let station = &shared.stations[index];
-        let epoll = Epoll::new()?;
-        epoll.add(shared.tun.queues[index].fd(), TUN)?;
-        epoll.add(station.wake.fd(), WAKE)?;
+fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
+    let queue = &shared.tun.queues[station.index];
+    let wake = station.wake(Direction::In);
+    let epoll = Epoll::new()?;
+    epoll.add(wake.fd(), WAKE)?;
+    for (number, socket) in station.sockets.iter().enumerate() {
+        epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
+    }
+    let outlet = outlet(shared, station, Direction::In);
+    let mut ingress = Ingress::new(shared.tun.offloads);
+    // A bit for each socket that may have something.
+    let mut ready = 0_u32;
+    loop {
+        epoll.wait(ready == 0, |token| match token {
+            WAKE => wake.clear(),
+            socket => ready |= 1 << (socket - FIRST_SOCKET),
+        })?;
+        if shared.stopped.load(Acquire) {
+            return Ok(());
+        }
         for (number, socket) in station.sockets.iter().enumerate() {
-            epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
-        }
-        let ingress = Ingress::new(shared.tun.offloads);
-        let counters = &shared.counters[index];
-        Ok(Self { shared, station, counters, epoll, egress: Egress::default(), ingress, ready: Ready::default() })
-    }
-
-    fn work(&mut self) -> io::Result<()> {
-        let shared = self.shared;
-        let esp = |v6| self.station.esp_socket(v6).map(|socket| socket as &UdpSocket);
-        let outlet = Outlet { shared, counters: self.counters, sockets: [esp(false), esp(true)] };
-        let queue = &shared.tun.queues[self.station.index];
-        loop {
-            // Asked every time round: while one side keeps us busy the other must not go unseen.
-            self.wait()?;
-            if shared.stopped.load(Acquire) {
-                return Ok(());
-            }
-            let released = self.station.take_released();
-            if !released.is_empty() {
-                self.egress.release(released, &outlet);
-            }
-            if self.ready.tun {
-                self.ready.tun = self.egress.run(queue, &outlet)?;
-            }
-            for (number, socket) in self.station.sockets.iter().enumerate() {
-                if self.ready.sockets & 1 << number != 0 && !self.ingress.run(socket, queue, &outlet)? {
-                    self.ready.sockets &= !(1 << number);
-                }
+            if ready & 1 << number != 0 && !ingress.run(socket, queue, &outlet)? {
+                ready &= !(1 << number);
             }
         }
-    }
-
-    fn wait(&mut self) -> io::Result<()> {
-        let Self { epoll, ready, station, .. } = self;
-        let busy = ready.tun || ready.sockets != 0;
-        epoll.wait(!busy, |token| match token {
-            TUN => ready.tun = true,
-            WAKE => station.wake.clear(),
-            socket => ready.sockets |= 1 << (socket - FIRST_SOCKET),
-        })
     }
 }
