@@ -85,7 +85,7 @@ def test_a_rekey_switches_without_loss(joined):
     b.plane.install_inbound(
         new_spi,
         "aes256gcm16",
-        KEYS["b"],
+        KEYS["b"][:36],
         esn=False,
         replay_window=64,
         remote_ts=joined.selectors("a"),
@@ -96,7 +96,7 @@ def test_a_rekey_switches_without_loss(joined):
     handle = a.plane.install_outbound(
         new_spi,
         "aes256gcm16",
-        KEYS["b"],
+        KEYS["b"][:36],
         esn=False,
         local_addr=OUTER["a"],
         local_port=4500,

@@ -147,7 +147,7 @@ def test_a_port_in_use_is_an_error_that_names_it(make_pair):
 )
 def test_what_makes_no_sense_is_refused(make_pair, change, message):
     pair = make_pair()
-    words = {"suite": "aes256gcm16", "keymat": KEYS["a"], "local_addr": OUTER["a"], **change}
+    words = {"suite": "aes256gcm16", "keymat": KEYS["a"][:36], "local_addr": OUTER["a"], **change}
     suite, keymat = words.pop("suite"), words.pop("keymat")
     with pytest.raises(ValueError, match=message):
         pair.a.plane.install_outbound(

@@ -46,7 +46,10 @@ def test_ping_passes_in_both_families(make_pair, offloads, outer6):
     assert pair.b.plane.inbound_counters(pair.b.spi)[0] == 10
 
 
-@pytest.mark.parametrize("suite", ["aes128gcm16", "aes256gcm16", "chacha20poly1305"])
+SUITES = ("aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes128-sha256", "aes256ctr-sha512", "null-sha1")
+
+
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("inner", [INNER, INNER6], ids=["inner4", "inner6"])
 def test_tcp_arrives_unchanged(make_pair, suite, inner):
     pair = make_pair()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ironswan import _native
+from ironswan import _native, esp
 
 PREFIX = "ipswdp"
 CLONE_NEWNET = 0x40000000
@@ -22,7 +22,7 @@ OUTER = {"a": "10.201.0.1", "b": "10.201.0.2"}
 INNER = {"a": "10.202.1.1", "b": "10.202.2.1"}
 OUTER6 = {"a": "fd00:c9::1", "b": "fd00:c9::2"}
 INNER6 = {"a": "fd00:ca:1::1", "b": "fd00:ca:2::1"}
-KEYS = {"a": bytes(range(36)), "b": bytes(range(100, 136))}
+KEYS = {"a": bytes(range(128)), "b": bytes(range(100, 228))}
 
 
 def run(*command: str) -> str:
@@ -141,7 +141,7 @@ class Pair:
             self.sides[x].spi = self.sides[x].plane.allocate_spi()
         for x, y in ("ab", "ba"):
             here, there = self.sides[x], self.sides[y]
-            length = 20 if suite == "aes128gcm16" else 36
+            length = next(each.keymat_len for each in esp.suites() if each.keyword == suite and each.protocol == "esp")
             here.plane.install_inbound(
                 here.spi,
                 suite,

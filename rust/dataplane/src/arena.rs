@@ -1,7 +1,10 @@
 //! The transmit arena: sealed packets side by side, in runs of equal size on one path, each run one message.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+
+use ironswan_esp::Job;
 
 use crate::counters::Counter;
 use crate::egress::Outlet;
@@ -18,6 +21,10 @@ const TURNS: usize = 64;
 const SEGMENTS: usize = 64;
 /// Octets of one UDP datagram over IPv4 at most, which bounds the whole run.
 const RUN_OCTETS: usize = 65_507;
+/// Packets that may wait to be sealed without the list of them having to grow.
+const PLANNED: usize = 1024;
+/// Packets sealed together.
+const SIDE_BY_SIDE: usize = 64;
 /// How long a full socket buffer may hold us up.
 const BLOCKED_MS: i32 = 20;
 
@@ -39,10 +46,18 @@ struct Turn {
     path: usize,
 }
 
-/// Packets sealed and not yet sent.
+/// A packet that waits to be sealed.
+struct Planned {
+    turn: usize,
+    at: Range<usize>,
+    sequence_number: u64,
+}
+
+/// Packets not yet sent, sealed or, where several at once are faster, only planned.
 pub struct Arena {
     octets: Vec<u8>,
     used: usize,
+    planned: Vec<Planned>,
     runs: Vec<Run>,
     turns: Vec<Turn>,
     current: usize,
@@ -50,7 +65,9 @@ pub struct Arena {
 
 impl Default for Arena {
     fn default() -> Self {
-        Self { octets: vec![0; OCTETS], used: 0, runs: Vec::with_capacity(RUNS), turns: Vec::new(), current: 0 }
+        let octets = vec![0; OCTETS];
+        let (runs, planned) = (Vec::with_capacity(RUNS), Vec::with_capacity(PLANNED));
+        Self { octets, used: 0, planned, runs, turns: Vec::new(), current: 0 }
     }
 }
 
@@ -110,8 +127,32 @@ impl Arena {
         &mut self.octets[start..start + length]
     }
 
+    /// Leaves the packet placed last, `length` octets that are planned, to be sealed beside those after it.
+    #[inline]
+    pub fn seal_later(&mut self, length: usize, sequence_number: u64) {
+        self.planned.push(Planned { turn: self.current, at: self.used - length..self.used, sequence_number });
+    }
+
+    /// Seals what waits, packets of one SA side by side.
+    fn seal(&mut self) {
+        let (mut rest, mut position) = (self.octets.as_mut_slice(), 0);
+        for planned in self.planned.chunk_by(|one, next| one.turn == next.turn).flat_map(|run| run.chunks(SIDE_BY_SIDE))
+        {
+            let mut jobs: [Job<'_>; SIDE_BY_SIDE] =
+                std::array::from_fn(|_| Job { sequence_number: 0, packet: &mut [] });
+            for (job, Planned { at, sequence_number, .. }) in jobs.iter_mut().zip(planned) {
+                let (packet, behind) = rest.split_at_mut(at.start - position).1.split_at_mut(at.len());
+                (rest, position) = (behind, at.end);
+                *job = Job { sequence_number: *sequence_number, packet };
+            }
+            self.turns[planned[0].turn].right.entry().sa.seal_planned(&mut jobs[..planned.len()]);
+        }
+        self.planned.clear();
+    }
+
     /// Sends all runs and gives the turns back.
     pub fn flush(&mut self, outlet: &Outlet<'_>) {
+        self.seal();
         let is_v6 = |run: &Run| self.turns[run.turn].endpoint.remote.is_ipv6();
         let mut first = 0;
         while first < self.runs.len() {

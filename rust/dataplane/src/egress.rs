@@ -178,12 +178,18 @@ fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mu
     if soft {
         outlet.tell_sa(NoticeKind::SequenceSoft, entry, None);
     }
-    let header_len = sa.header_len();
+    let (header_len, together) = (sa.header_len(), sa.is_side_by_side());
     for (index, sequence_number) in sequence_numbers.enumerate() {
         let inner_len = plan.len(index);
-        let packet = arena.place(sa.packet_len(inner_len));
+        let length = sa.packet_len(inner_len);
+        let packet = arena.place(length);
         plan.write(index, &mut packet[header_len..header_len + inner_len]);
-        sa.seal_in_place(sequence_number, packet, inner_len, next_header);
+        if together {
+            sa.plan(sequence_number, packet, inner_len, next_header);
+            arena.seal_later(length, sequence_number);
+        } else {
+            sa.seal_in_place(sequence_number, packet, inner_len, next_header);
+        }
     }
     let octets = plan.total_len();
     outlet.counters.add(Counter::Sealed, segments);

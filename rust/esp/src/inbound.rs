@@ -254,7 +254,7 @@ impl InboundSa {
     }
 
     /// Whether packets are opened faster several at once.
-    pub(crate) fn is_side_by_side(&self) -> bool {
+    pub fn is_side_by_side(&self) -> bool {
         self.side_by_side
     }
 

@@ -116,6 +116,11 @@ impl OutboundSa {
         self.transform.seal(&mut Job { sequence_number, packet });
     }
 
+    /// Whether packets are sealed faster several at once.
+    pub fn is_side_by_side(&self) -> bool {
+        self.transform.side_by_side()
+    }
+
     /// Seals a run of packets that were planned with [`plan`](Self::plan), side by side where the suite can.
     pub fn seal_planned(&self, jobs: &mut [Job<'_>]) {
         self.transform.seal_batch(jobs);
