@@ -149,11 +149,20 @@ class DataPlane:
         soft_bytes: int = 0,
         hard_bytes: int = 0,
         key_owner: int = 0,
+        udp_encap: bool = True,
     ) -> int: ...
     def remove_outbound(self, handle: int) -> None: ...
     def update_endpoint(
-        self, handle: int, local_addr: str, local_port: int, remote_addr: str, remote_port: int
+        self,
+        handle: int,
+        local_addr: str,
+        local_port: int,
+        remote_addr: str,
+        remote_port: int,
+        *,
+        udp_encap: bool = True,
     ) -> None: ...
+    def set_next_hop(self, handle: int, interface: int, mtu: int, address: bytes | None) -> None: ...
     def add_policy(
         self, policy_id: int, local_ts: list[_Selector], remote_ts: list[_Selector], *, priority: int = 0
     ) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import select
 import subprocess
@@ -137,6 +138,7 @@ class Pair:
         """Install SAs; `remote_ts_b` replaces what b expects of a, other words are limits."""
         remote_ts_b = changed.pop("remote_ts_b", self.selectors("a"))
         window = changed.pop("replay_window", 1024)
+        plain = changed.pop("plain", "")
         for x in "ab":
             self.sides[x].spi = self.sides[x].plane.allocate_spi()
         for x, y in ("ab", "ba"):
@@ -163,8 +165,20 @@ class Pair:
                 remote_addr=self.outer[y],
                 remote_port=4500,
                 key_owner=here.spi,
+                udp_encap=x not in plain,
                 **changed,
             )
+
+    def link(self, x: str) -> dict[str, Any]:
+        """Return what the system knows of a side's outer interface."""
+        found: dict[str, Any] = json.loads(run("ip", "-n", self.names[x], "-j", "link", "show", f"v{x}"))[0]
+        return found
+
+    def know_next_hops(self) -> None:
+        """Let both sides send plain ESP as frames."""
+        for x, y in ("ab", "ba"):
+            here, address = self.link(x), bytes.fromhex(self.link(y)["address"].replace(":", ""))
+            self.sides[x].plane.set_next_hop(self.sides[x].handle, here["ifindex"], here["mtu"], address)
 
     def join(self, **changed: Any) -> None:
         self.install(**changed)

@@ -36,6 +36,7 @@ class Terms:
     ike: str = "aes128gcm16-prfsha256-x25519"
     esp: str = "aes128gcm16"
     secret: str = "a secret for tests only"
+    encap: str = "yes"
     connection: str = ""
     child: str = ""
     settings: str = ""
@@ -58,7 +59,7 @@ class Terms:
     version = 2
     local_addrs = {OUTER[side]}
     remote_addrs = {OUTER[other]}
-    encap = yes
+    encap = {self.encap}
     proposals = {self.ike}
     {self.connection}
     local {{

@@ -53,6 +53,7 @@ def connection(children: tuple[ChildPolicy, ...] | None = None, **more) -> Conne
         "local_addrs": (MOON,),
         "remote_addrs": (SUN,),
         "rekey_time": 0.0,
+        "encap": False,
     } | more
     return Connection("gw", children if children is not None else (child(),), **values)
 
@@ -76,16 +77,13 @@ def network(
     settings: Settings | None = None,
     sun_settings: Settings | None = None,
     sun_secret: SharedSecret = SECRET,
-    force_encap: bool = False,
     delay: float = 0.05,
 ) -> Network:
     moon = moon or connection()
     settings = settings or Settings()
     ours = Configuration((moon,), (SECRET,), settings)
     theirs = Configuration((sun or mirrored(moon),), (sun_secret,), sun_settings or settings)
-    return Network(
-        Host("moon", MOON, ours, seed, force_encap), Host("sun", SUN, theirs, seed, force_encap), seed, delay=delay
-    )
+    return Network(Host("moon", MOON, ours, seed), Host("sun", SUN, theirs, seed), seed, delay=delay)
 
 
 def established(*arguments, **more) -> Network:

@@ -66,7 +66,7 @@ class DataPlane:
 class Host:
     """One endpoint: engine, data plane, everything that happened."""
 
-    def __init__(self, name: str, address: str, configuration: Configuration, seed: int, force_encap: bool) -> None:
+    def __init__(self, name: str, address: str, configuration: Configuration, seed: int) -> None:
         self.name = name
         self.endpoint = endpoint(address)
         self.random = random.Random(f"{seed}/{name}")
@@ -74,7 +74,7 @@ class Host:
         self.released: list[int] = []
         self.bias: list[int] = []
         environment = Environment(self._entropy, self._allocate, self.released.append)
-        self.engine = IkeManager(configuration, environment, force_encap=force_encap)
+        self.engine = IkeManager(configuration, environment)
         self.plane = DataPlane()
         self.events: list[ev.Event] = []
         self.peer: Host | None = None

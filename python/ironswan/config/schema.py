@@ -44,7 +44,7 @@ CONNECTION = (
     Key("local_port", v.PORT, "500", "our port for the first message", "local_port"),
     Key("remote_port", v.PORT, "500", "the peer's port for the first message", "remote_port"),
     Key("proposals", v.IKE_PROPOSALS, "default", "suites for the IKE SA, in order of preference", "proposals"),
-    Key("encap", v.BOOLEAN, "no", "force ESP into UDP; this version always does", "encap"),
+    Key("encap", v.BOOLEAN, "yes", "ESP in UDP even without a NAT, which is faster; swanctl's default is no", "encap"),
     Key("mobike", v.BOOLEAN, "yes", "accepted without effect: a peer may still move behind its NAT"),
     Key("dpd_delay", v.TIME, "0s", "ask a silent peer whether it lives after this time; 0 never", "dpd_delay"),
     Key("dpd_timeout", v.TIME, "0s", "accepted without effect: IKEv2 uses the retransmission timeout"),

@@ -20,6 +20,8 @@ class InstalledSa:
     local: tuple[str, int] | None
     remote: tuple[str, int]
     limits: dict[str, int]
+    udp_encap: bool = True
+    next_hop: tuple[int, int, bytes | None] | None = None
 
 
 @dataclass(slots=True)
@@ -121,13 +123,14 @@ class NullDataPlane:
         remote_addr: str,
         remote_port: int,
         key_owner: int = 0,  # noqa: ARG002  the port's signature
+        udp_encap: bool = True,
         **limits: int,
     ) -> int:
         """See the port."""
         handle = next(self._handles)
         self._record("install_outbound", spi, handle)
         local, remote = (local_addr, local_port), (remote_addr, remote_port)
-        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits)
+        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits, udp_encap)
         return handle
 
     def remove_outbound(self, handle: int) -> None:
@@ -139,12 +142,25 @@ class NullDataPlane:
                 policy.handle = None
 
     def update_endpoint(
-        self, handle: int, local_addr: str, local_port: int, remote_addr: str, remote_port: int
+        self,
+        handle: int,
+        local_addr: str,
+        local_port: int,
+        remote_addr: str,
+        remote_port: int,
+        *,
+        udp_encap: bool = True,
     ) -> None:
         """See the port."""
         self._record("update_endpoint", handle, local_addr, local_port, remote_addr, remote_port)
         sa = self._outbound(handle)
         sa.local, sa.remote = (local_addr, local_port), (remote_addr, remote_port)
+        sa.udp_encap, sa.next_hop = udp_encap, None
+
+    def set_next_hop(self, handle: int, interface: int, mtu: int, address: bytes | None) -> None:
+        """See the port."""
+        self._record("set_next_hop", handle, interface, mtu, address)
+        self._outbound(handle).next_hop = (interface, mtu, address)
 
     def add_policy(
         self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0

@@ -69,16 +69,33 @@ class DataPlane(Protocol):
         soft_bytes: int = 0,
         hard_bytes: int = 0,
         key_owner: int = 0,
+        udp_encap: bool = True,
     ) -> int:
-        """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair."""
+        """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair.
+
+        `udp_encap`: ESP in UDP between these ports (RFC 3948), else as protocol 50 between the addresses.
+        """
 
     def remove_outbound(self, handle: int) -> None:
         """Stop sending on an SA; policies bound to it have none then. Unknown handles are ignored."""
 
     def update_endpoint(
-        self, handle: int, local_addr: str, local_port: int, remote_addr: str, remote_port: int
+        self,
+        handle: int,
+        local_addr: str,
+        local_port: int,
+        remote_addr: str,
+        remote_port: int,
+        *,
+        udp_encap: bool = True,
     ) -> None:
         """Send from and to other addresses; the paired inbound SA expects packets from there."""
+
+    def set_next_hop(self, handle: int, interface: int, mtu: int, address: bytes | None) -> None:
+        """Send the plain ESP of an SA as frames to a link-layer address on an interface (its index, its MTU in octets).
+
+        With None it goes through the kernel's IP, which costs about twice as much.
+        """
 
     def add_policy(
         self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0

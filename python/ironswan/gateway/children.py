@@ -88,6 +88,7 @@ class Children:
             remote_addr=str(child.remote.address),
             remote_port=child.remote.port,
             key_owner=child.inbound_spi,
+            udp_encap=child.udp_encap,
             **self._limits(child),
         )
 
@@ -134,7 +135,12 @@ class Children:
             entry.child = dataclasses.replace(entry.child, local=local, remote=remote)
             if entry.handle is not None:
                 self._dataplane.update_endpoint(
-                    entry.handle, str(local.address), local.port, str(remote.address), remote.port
+                    entry.handle,
+                    str(local.address),
+                    local.port,
+                    str(remote.address),
+                    remote.port,
+                    udp_encap=entry.child.udp_encap,
                 )
 
     def inherited(self, old: int, new: int) -> None:

@@ -18,6 +18,7 @@ from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, SaNotice
 from ironswan.gateway.addresses import endpoints
 from ironswan.gateway.children import Children
 from ironswan.gateway.log import RateLimit, plain
+from ironswan.gateway.next_hops import NextHops
 from ironswan.gateway.operations import Operations
 from ironswan.gateway.policies import Policies, Target
 from ironswan.gateway.protection import Protection, is_static
@@ -64,6 +65,7 @@ class Gateway:
         self.policies = Policies(dataplane)
         self.children = Children(dataplane, self.policies)
         self.protection = Protection(network, self.policies, stale)
+        self.next_hops = NextHops(dataplane, self.children, network)
         self.operations = Operations()
         self.upkeep = Upkeep(self)
         self.rejects: Counter[str] = Counter()
@@ -83,7 +85,7 @@ class Gateway:
             ev.IkeEstablished: self._ike_established,
             ev.IkeRekeyed: self._ike_rekeyed,
             ev.IkeRemoved: self._ike_removed,
-            ev.EndpointChanged: lambda e: self.children.moved(e.ike_id, e.local, e.remote),
+            ev.EndpointChanged: self._endpoint_changed,
             ev.OperationDone: lambda e: self.operations.done(e.operation, e.outcome),
             ev.Rejected: self._rejected,
         }
@@ -197,6 +199,7 @@ class Gateway:
         self._tick = self.loop.call_later(TICK, self._every_second)
         for spi in self.children.heard():
             self.manager.inbound_traffic(spi, self.now)
+        self.next_hops.tick(self.now)
         for spi, since in list(self._spis.items()):
             if self.now - since > SPI_UNUSED:
                 del self._spis[spi]
@@ -257,6 +260,7 @@ class Gateway:
         if policy is not None and is_static(policy):
             self.protection.hold(target, child.ts_local, child.ts_remote)
         self.protection.changed()
+        self.next_hops.tick(self.now)
         if child.replaces is None:
             ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
             self.upkeep.arrived(target)
@@ -272,6 +276,10 @@ class Gateway:
             return
         log.info("%s/%s is down: %s", *target, plain(event.reason))
         self.upkeep.ended(target, event.end_action)
+
+    def _endpoint_changed(self, event: ev.EndpointChanged) -> None:
+        self.children.moved(event.ike_id, event.local, event.remote)
+        self.next_hops.moved()
 
     def _ike_established(self, event: ev.IkeEstablished) -> None:
         who = f"{plain(event.local_id)} and {plain(event.remote_id)}"

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol, TypeVar
 
+from ironswan.gateway import neighbours
+from ironswan.gateway.next_hops import NextHop
 from ironswan.gateway.routes import Kind, Prefix, Route
 from ironswan.policy.selectors import Address
 
@@ -44,6 +46,9 @@ class Network(Protocol):
 
     async def addresses(self) -> tuple[Address, ...]:
         """Addresses of this host."""
+
+    async def next_hop(self, remote: Address) -> NextHop | None:
+        """The neighbour through which our own packets reach an address."""
 
 
 @dataclass(slots=True)
@@ -132,6 +137,10 @@ class Netlink:
             return tuple(sorted((a for a in found if not a.is_link_local), key=lambda a: (a.is_loopback, a.version, a)))
 
         return await self._call(work)
+
+    async def next_hop(self, remote: Address) -> NextHop | None:
+        """The neighbour through which our marked packets reach `remote`; None when the kernel does not know it now."""
+        return await self._call(lambda route: neighbours.next_hop(route, remote, MARK))
 
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""

@@ -24,11 +24,10 @@ REJECTED_EVENTS_PER_SECOND = 200.0
 class Context:
     """The engine's shared state. IKE SAs are found by our SPI, children by their inbound SPI."""
 
-    def __init__(self, configuration: Configuration, environment: Environment, force_encap: bool) -> None:
+    def __init__(self, configuration: Configuration, environment: Environment) -> None:
         """Nothing is sent or armed yet."""
         self.configuration = configuration
         self.environment = environment
-        self.force_encap = force_encap
         self.datagrams: list[Datagram] = []
         self.events: list[Event] = []
         self.sas: dict[bytes, IkeSa] = {}

@@ -27,9 +27,9 @@ KEEPALIVE = b"\xff"
 class IkeManager:
     """A sans-IO IKEv2 endpoint, initiator and responder. `now` is monotonic seconds throughout."""
 
-    def __init__(self, configuration: Configuration, environment: Environment, *, force_encap: bool = True) -> None:
-        """An engine without IKE SAs. `force_encap`: ask for UDP encapsulation even where there is no NAT."""
-        self._context = Context(configuration, environment, force_encap)
+    def __init__(self, configuration: Configuration, environment: Environment) -> None:
+        """An engine without IKE SAs."""
+        self._context = Context(configuration, environment)
         self._cookies = CookieJar(environment)
 
     def set_configuration(self, configuration: Configuration, now: float) -> None:  # noqa: ARG002

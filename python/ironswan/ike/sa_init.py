@@ -62,7 +62,7 @@ class InitTask:
         if not self.nonce:
             self.nonce = entropy(NONCE_LENGTH)
             self.detection = nat.detection_payloads(
-                sa.context, sa.spi_i, bytes(8), sa.local, sa.remote, force_encap=forces_encap(sa)
+                sa.context, sa.spi_i, bytes(8), sa.local, sa.remote, force_encap=sa.connection.encap
             )
         if self.state is None:
             self.method = self.method or offered_ke_methods(proposals)[0]
@@ -82,11 +82,6 @@ class InitTask:
     def abandoned(self, sa: IkeSa, outcome: Outcome, now: float) -> None:
         """Everything that waited for this IKE SA ends, or starts over if more tries are allowed."""
         auth.give_up(sa, self.wanted, self.operation, self.attempt, outcome, now)
-
-
-def forces_encap(sa: IkeSa) -> bool:
-    """Whether UDP encapsulation is wanted without a NAT."""
-    return sa.context.force_encap or sa.connection.encap
 
 
 def fragmentation_offer(connection: Connection) -> Payloads:
@@ -177,7 +172,7 @@ def _complete(sa: IkeSa, task: InitTask, message: Message, datagram: Datagram, n
     sa.init_response = datagram.data
     sa.proposal, sa.suite = proposal, IkeSuite.from_proposal(proposal)
     sa.keys = derive_ike_keys(sa.suite, shared, sa.nonce_i, sa.nonce_r, sa.spi_i, sa.spi_r)
-    nat.learn(sa, message.payloads, sa.spi_i, sa.spi_r, datagram.local, datagram.remote, forces_encap(sa))
+    nat.learn(sa, message.payloads, sa.spi_i, sa.spi_r, datagram.local, datagram.remote, sa.connection.encap)
     sa.peer_fragments = notify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None
     if sa.udp_encap:
         nat.float_to_nat_t(sa)

@@ -11,7 +11,7 @@ from ironswan.crypto.keys import IkeSuite, derive_ike_keys
 from ironswan.ike import nat
 from ironswan.ike.payloads import Payloads, find, notify
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.sa_init import NONCE_LENGTH, forces_encap, fragmentation_offer
+from ironswan.ike.sa_init import NONCE_LENGTH, fragmentation_offer
 from ironswan.ike.selection import candidates
 from ironswan.ike.session import IkeSa
 from ironswan.ike.suites import ke_method
@@ -149,7 +149,7 @@ def _half_open(context: Context, request: _Request, connection: Connection, now:
     sa.init_request = datagram.data
     payloads = request.message.payloads
     sa.peer_fragments = notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None
-    nat.learn(sa, payloads, sa.spi_i, bytes(8), datagram.local, datagram.remote, forces_encap(sa))
+    nat.learn(sa, payloads, sa.spi_i, bytes(8), datagram.local, datagram.remote, sa.connection.encap)
     sa.half_open_from = datagram.remote.address
     context.began(datagram.remote.address)
     sa.arm(TimerKind.HALF_OPEN, now + context.settings.half_open_timeout)
@@ -162,7 +162,7 @@ def _answer(sa: IkeSa, request: _Request, proposal: Proposal, key: KePayload) ->
         SaPayload((proposal,)),
         key,
         NoncePayload(sa.nonce_r),
-        *nat.detection_payloads(sa.context, sa.spi_i, sa.spi_r, local, remote, force_encap=forces_encap(sa)),
+        *nat.detection_payloads(sa.context, sa.spi_i, sa.spi_r, local, remote, force_encap=sa.connection.encap),
         *(fragmentation_offer(sa.connection) if sa.peer_fragments else ()),
         NotifyPayload(NotifyType.CHILDLESS_IKEV2_SUPPORTED),
     )

@@ -97,7 +97,7 @@ class Connection:
     remote_port: int = 500
     local: LocalAuth = LocalAuth()
     remote: RemoteAuth = RemoteAuth()
-    encap: bool = False
+    encap: bool = True
     fragmentation: str = "yes"
     dpd_delay: float = 0.0
     keyingtries: int = 1

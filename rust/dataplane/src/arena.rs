@@ -1,5 +1,7 @@
 //! The transmit arena: sealed packets side by side, in runs of equal size on one path, each run one message.
 
+mod plain;
+
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ const RUN_OCTETS: usize = 65_507;
 const PLANNED: usize = 1024;
 /// Packets sealed together.
 const SIDE_BY_SIDE: usize = 64;
+/// An IPv6 header.
+const LONGEST_FRONT: usize = 40;
 /// How long a full socket buffer may hold us up.
 const BLOCKED_MS: i32 = 20;
 
@@ -61,19 +65,22 @@ pub struct Arena {
     runs: Vec<Run>,
     turns: Vec<Turn>,
     current: usize,
+    /// Of the next IPv4 packet that is plain ESP.
+    identification: u16,
 }
 
 impl Default for Arena {
     fn default() -> Self {
         let octets = vec![0; OCTETS];
         let (runs, planned) = (Vec::with_capacity(RUNS), Vec::with_capacity(PLANNED));
-        Self { octets, used: 0, planned, runs, turns: Vec::new(), current: 0 }
+        Self { octets, used: 0, planned, runs, turns: Vec::new(), current: 0, identification: 0 }
     }
 }
 
 impl Arena {
-    /// Makes room for `octets` of packets of `entry`, whose sequence numbers are ours to take until the next flush.
-    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, octets: usize, outlet: &Outlet<'_>) {
+    /// Makes room for packets of `length` octets of `entry`, whose sequence numbers are ours to take until the next flush.
+    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) {
+        let octets = packets * (length + LONGEST_FRONT);
         if self.used + octets > self.octets.len() || self.runs.len() + 2 > RUNS {
             self.flush(outlet);
         }
@@ -113,9 +120,25 @@ impl Arena {
     /// The place of the next packet of the SA reserved for.
     #[inline]
     pub fn place(&mut self, length: usize) -> &mut [u8] {
-        let start = self.used;
+        let Turn { endpoint, path, .. } = &self.turns[self.current];
+        if let Some(header) = endpoint.header() {
+            let (start, front) = (self.used, header.length());
+            self.used += front + length;
+            self.runs.push(Run {
+                turn: self.current,
+                start,
+                length: front + length,
+                segment: 0,
+                count: 1,
+                open: false,
+            });
+            let (before, packet) = self.octets[start..self.used].split_at_mut(front);
+            header.write(before, length, self.identification);
+            self.identification = self.identification.wrapping_add(1);
+            return packet;
+        }
+        let (path, start) = (*path, self.used);
         self.used += length;
-        let path = self.turns[self.current].path;
         match self.runs.last_mut() {
             Some(run) if run.takes(length) && self.turns[run.turn].path == path => {
                 run.length += length;
@@ -153,16 +176,16 @@ impl Arena {
     /// Sends all runs and gives the turns back.
     pub fn flush(&mut self, outlet: &Outlet<'_>) {
         self.seal();
-        let is_v6 = |run: &Run| self.turns[run.turn].endpoint.remote.is_ipv6();
-        let mut first = 0;
-        while first < self.runs.len() {
-            let v6 = is_v6(&self.runs[first]);
-            let same = self.runs[first..].iter().take_while(|run| is_v6(run) == v6).count();
-            let batch = &self.runs[first..first + same];
-            first += same;
-            match outlet.sockets[usize::from(v6)] {
-                Some(socket) => batch.chunks(RUNS).for_each(|runs| self.send(runs, socket, outlet)),
-                None => outlet.counters.add(Counter::DropSendFailed, packets(batch)),
+        let way = |run: &Run| {
+            let endpoint = &self.turns[run.turn].endpoint;
+            (endpoint.remote.is_ipv6(), endpoint.header().is_some())
+        };
+        for batch in self.runs.chunk_by(|one, next| way(one) == way(next)) {
+            let (v6, plain) = way(&batch[0]);
+            match (outlet.sockets[usize::from(v6)], outlet.plain) {
+                (_, Some(sockets)) if plain => self.send_plain(batch, sockets, v6, outlet),
+                (Some(socket), _) if !plain => batch.chunks(RUNS).for_each(|runs| self.send(runs, socket, outlet)),
+                _ => outlet.counters.add(Counter::DropSendFailed, packets(batch)),
             }
         }
         self.runs.clear();

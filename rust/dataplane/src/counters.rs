@@ -42,6 +42,18 @@ counters! {
     UdpMessages = "udp_receive_messages",
     /// Datagrams received.
     UdpDatagrams = "udp_datagrams",
+    /// Plain ESP packets received.
+    PlainPackets = "plain_packets",
+    /// Those of them that came through the raw socket.
+    PlainRawPackets = "plain_raw_packets",
+    /// System calls that sent plain ESP.
+    PlainSendCalls = "plain_send_calls",
+    /// Packets they sent.
+    PlainSends = "plain_sends",
+    /// Those of them that went through the raw socket.
+    PlainRawSends = "plain_raw_sends",
+    /// Times the packet ring was left for the raw socket, because fragments or large packets came.
+    EspRingFallbacks = "esp_ring_fallbacks",
     /// IKE messages handed to the control plane.
     IkeDatagrams = "ike_datagrams",
     /// NAT keepalives received.

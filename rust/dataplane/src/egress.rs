@@ -10,6 +10,7 @@ use crate::counters::{Counter, Counters};
 use crate::flow::{Flow, Ports};
 use crate::notice::{Notice, NoticeKind};
 use crate::outbound::OutboundEntry;
+use crate::plain::Plain;
 use crate::plane::Shared;
 use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
@@ -56,6 +57,8 @@ pub struct Outlet<'a> {
     pub counters: &'a Counters,
     /// This worker's sockets for ESP over IPv4 and IPv6.
     pub sockets: [Option<&'a UdpSocket>; 2],
+    /// This worker's sockets for plain ESP, when it may have them.
+    pub plain: Option<&'a Plain>,
 }
 
 impl Outlet<'_> {
@@ -170,7 +173,7 @@ fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mu
         return;
     }
     let sa = &entry.sa;
-    arena.reserve(entry, segments * sa.packet_len(plan.len(0)), outlet);
+    arena.reserve(entry, segments, sa.packet_len(plan.len(0)), outlet);
     let Ok((sequence_numbers, soft)) = entry.claim(segments as u32) else {
         outlet.counters.add(Counter::DropSequenceExhausted, segments);
         return;

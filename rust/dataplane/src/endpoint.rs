@@ -3,6 +3,8 @@
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::plain::{IpHeader, NextHop};
+
 /// A socket address as the kernel writes and reads it.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -149,11 +151,14 @@ impl Control {
 
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
-        self.remote == other.remote && self.control.octets == other.control.octets
+        self.remote == other.remote
+            && self.control.octets == other.control.octets
+            && self.front() == other.front()
+            && self.next_hop == other.next_hop
     }
 }
 
-/// Where the datagrams of an SA go from and to.
+/// Where the packets of an SA go from and to, and what stands before ESP.
 #[derive(Clone)]
 pub struct Endpoint {
     /// The peer's address and port.
@@ -162,13 +167,49 @@ pub struct Endpoint {
     pub raw_remote: RawAddress,
     /// Control messages that choose `local`.
     pub control: Control,
+    plain: Option<IpHeader>,
+    next_hop: Option<NextHop>,
 }
 
 impl Endpoint {
-    /// Prepares both forms.
+    /// ESP in UDP (RFC 3948).
     #[must_use]
     pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { remote, raw_remote: RawAddress::new(remote), control: Control::with_source(local.ip()) }
+        let control = Control::with_source(local.ip());
+        Self { remote, raw_remote: RawAddress::new(remote), control, plain: None, next_hop: None }
+    }
+
+    /// ESP as protocol 50. None when the addresses are not of one version, or ours is unspecified.
+    #[must_use]
+    pub fn plain(local: IpAddr, remote: IpAddr) -> Option<Self> {
+        let header = IpHeader::new(local, remote)?;
+        // A raw socket takes no port.
+        let remote = SocketAddr::new(remote, 0);
+        let control = Control::with_source(local);
+        Some(Self { remote, raw_remote: RawAddress::new(remote), control, plain: Some(header), next_hop: None })
+    }
+
+    /// The same with frames that go to `next_hop`, or with none.
+    #[must_use]
+    pub fn towards(&self, next_hop: Option<NextHop>) -> Self {
+        Self { next_hop, ..self.clone() }
+    }
+
+    /// The IP header before every packet, when ESP goes out plain.
+    #[inline]
+    pub fn header(&self) -> Option<&IpHeader> {
+        self.plain.as_ref()
+    }
+
+    /// Octets before ESP that are ours to write.
+    #[inline]
+    pub fn front(&self) -> usize {
+        self.plain.as_ref().map_or(0, IpHeader::length)
+    }
+
+    /// Where its frames go on the link, if that is known.
+    pub fn next_hop(&self) -> Option<&NextHop> {
+        self.next_hop.as_ref()
     }
 }
 

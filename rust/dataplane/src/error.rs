@@ -23,6 +23,10 @@ pub enum Error {
     BadAddress(String),
     /// Families differ or a range is reversed.
     BadSelector,
+    /// Plain ESP without the right to open raw sockets.
+    NoRawSockets,
+    /// Plain ESP from an address that is not given, or to one of another version.
+    NoSource,
 }
 
 impl fmt::Display for Error {
@@ -37,6 +41,8 @@ impl fmt::Display for Error {
             Self::BadKey => write!(f, "keymat does not fit the suite"),
             Self::BadAddress(text) => write!(f, "{text:?} is no IP address"),
             Self::BadSelector => write!(f, "selector families differ or a range is reversed"),
+            Self::NoRawSockets => write!(f, "plain ESP needs raw sockets (CAP_NET_RAW); ESP in UDP does not"),
+            Self::NoSource => write!(f, "plain ESP needs a local address of the same version as the remote one"),
         }
     }
 }

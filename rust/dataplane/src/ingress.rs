@@ -1,5 +1,7 @@
 //! UDP to TUN: sort IKE, keepalives and ESP apart, open in place, check selectors, merge, write.
 
+mod plain;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -17,6 +19,8 @@ use crate::notice::{Notice, NoticeKind};
 use crate::tun::{Offloads, TunQueue};
 use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, UdpSocket};
 use crate::vnet::Header;
+
+pub use plain::PlainInlet;
 
 const KEEPALIVE: [u8; 1] = [0xff];
 /// Packets opened together when that saves only the window's lock: few, so that they stay in the innermost cache.
@@ -63,6 +67,10 @@ struct TunSink<'a> {
     vectors: Vec<libc::iovec>,
 }
 
+fn sink<'a>(queue: &'a TunQueue, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+    TunSink { queue, counters: outlet.counters, vectors: Vec::with_capacity(96) }
+}
+
 impl Sink for TunSink<'_> {
     fn write(&mut self, header: Header, octets: &[u8], pieces: &[Range<usize>]) {
         let header = header.write();
@@ -87,11 +95,11 @@ impl Ingress {
     /// Carries what waits in the socket, up to a bound; true when there may be more.
     pub fn run(&mut self, socket: &UdpSocket, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
         for _ in 0..RECEIVES {
-            let count = self.receiver.receive(socket)?;
+            let count = self.receiver.receive(socket.fd())?;
             outlet.counters.count(Counter::UdpReceiveCalls);
             outlet.counters.add(Counter::UdpMessages, count);
             let mut scout = Scout::new(outlet, count, &self.receiver);
-            let mut sink = TunSink { queue, counters: outlet.counters, vectors: Vec::with_capacity(96) };
+            let mut sink = sink(queue, outlet);
             for index in 0..count {
                 self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
@@ -129,7 +137,7 @@ impl Ingress {
                 data if !socket.esp => self.take_ike(index, data, socket, remote, outlet),
                 [0, 0, 0, 0, ike @ ..] => self.take_ike(index, ike, socket, remote, outlet),
                 [a, b, c, d, ..] => {
-                    run.enter(u32::from_be_bytes([*a, *b, *c, *d]), remote);
+                    run.enter(u32::from_be_bytes([*a, *b, *c, *d]), Some(remote));
                     taken.end = start + run.stretch(&self.receiver.octets[start..message.end], received.segment);
                     let packets = Datagrams { at: taken.clone(), segment: received.segment };
                     run.open(&mut self.receiver.octets, &packets, &mut self.coalescer, sink);
@@ -142,7 +150,7 @@ impl Ingress {
             datagrams += count;
             start = taken.end;
         }
-        run.finish(remote);
+        run.finish(Some(remote));
         outlet.counters.add(Counter::UdpDatagrams, datagrams);
     }
 
@@ -192,7 +200,7 @@ impl<'a> Run<'a> {
 
     /// The packets that follow have this SPI.
     #[inline]
-    fn enter(&mut self, spi: u32, remote: SocketAddr) {
+    fn enter(&mut self, spi: u32, remote: Option<SocketAddr>) {
         if spi != self.spi {
             self.finish(remote);
             self.begin(spi);
@@ -284,21 +292,21 @@ impl<'a> Run<'a> {
         self.flow = None;
     }
 
-    /// Accounts for the packets that were authentic.
-    fn finish(&mut self, remote: SocketAddr) {
+    /// Accounts for the packets that were authentic. `remote` is where they came from in UDP: only a NAT moves a peer.
+    fn finish(&mut self, remote: Option<SocketAddr>) {
         let Some(entry) = self.entry.as_ref().and_then(|guard| guard.as_ref()).filter(|_| self.packets > 0) else {
             return;
         };
         let outlet = self.outlet;
         let spi = entry.spi;
-        let tell = |kind| outlet.tell(Notice::Sa { kind, spi, remote: Some(remote) });
+        let tell = |kind| outlet.tell(Notice::Sa { kind, spi, remote });
         outlet.counters.add(Counter::Opened, self.packets as usize);
         outlet.counters.add(Counter::OpenedBytes, self.octets as usize);
         entry.volume.add(self.packets, self.octets, tell);
         if entry.first_packet() {
             tell(NoticeKind::FirstPacket);
         }
-        if entry.moved_to(remote) {
+        if remote.is_some_and(|remote| entry.moved_to(remote)) {
             tell(NoticeKind::PeerMoved);
         }
         (self.packets, self.octets) = (0, 0);

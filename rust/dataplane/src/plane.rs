@@ -19,11 +19,11 @@ use crate::inbound::{InboundEntry, Sad};
 use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
+use crate::plain::NextHop;
 use crate::selector::Selectors;
 use crate::spd::Spd;
-use crate::sys::EventFd;
+use crate::station::Station;
 use crate::tun::{OffloadMode, Offloads, Tun};
-use crate::udp::{UdpOptions, UdpSocket};
 use crate::vnet;
 use crate::worker::{self, Direction};
 
@@ -46,28 +46,6 @@ pub struct Options {
     pub offloads: OffloadMode,
 }
 
-/// What one worker owns, and where others leave it something.
-pub struct Station {
-    pub(crate) index: usize,
-    pub(crate) sockets: Vec<UdpSocket>,
-    wake: [EventFd; 2],
-    released: Mutex<Vec<Vec<u8>>>,
-}
-
-impl Station {
-    pub(crate) fn esp_socket(&self, v6: bool) -> Option<&UdpSocket> {
-        self.sockets.iter().find(|socket| socket.esp && socket.v6 == v6)
-    }
-
-    pub(crate) fn wake(&self, direction: Direction) -> &EventFd {
-        &self.wake[direction as usize]
-    }
-
-    pub(crate) fn take_released(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.released.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// What workers and control side share.
 pub struct Shared {
     pub(crate) tun: Tun,
@@ -77,6 +55,11 @@ pub struct Shared {
     pub(crate) spd: Spd,
     pub(crate) notices: Notices,
     pub(crate) segmentation: bool,
+    pub(crate) offload_mode: OffloadMode,
+    /// Some SA sends plain ESP, and will hear it.
+    pub(crate) plain_wanted: AtomicBool,
+    /// Packet rings are in use.
+    pub(crate) rings: AtomicBool,
     pub(crate) stopped: AtomicBool,
 }
 
@@ -84,7 +67,7 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         for station in &self.stations {
-            station.wake.iter().for_each(EventFd::signal);
+            station.wake_both();
         }
     }
 
@@ -108,6 +91,17 @@ pub struct SaParameters<'a> {
     pub limits: Limits,
 }
 
+/// How the packets of an outbound SA travel.
+#[derive(Clone, Copy, Debug)]
+pub struct Path {
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// In UDP between these ports (RFC 3948), or as protocol 50 between the addresses.
+    pub udp_encap: bool,
+}
+
 /// A running data plane; dropping it stops it.
 pub struct DataPlane {
     shared: Arc<Shared>,
@@ -122,7 +116,7 @@ impl DataPlane {
     pub fn start(options: &Options) -> io::Result<Self> {
         let workers = options.workers.clamp(1, 64);
         let tun = Tun::open(&options.tun_name, options.mtu, workers, options.offloads)?;
-        let stations = (0..workers).map(|index| open_station(index, workers, options)).collect::<io::Result<_>>()?;
+        let stations = (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared {
             tun,
             stations,
@@ -131,6 +125,9 @@ impl DataPlane {
             spd: Spd::default(),
             notices: Notices::new()?,
             segmentation: options.offloads != OffloadMode::Off,
+            offload_mode: options.offloads,
+            plain_wanted: AtomicBool::new(false),
+            rings: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         });
         let plane = Self {
@@ -202,18 +199,12 @@ impl DataPlane {
     }
 
     /// Installs an outbound SA; the handle names it from now on.
-    pub fn install_outbound(
-        &self,
-        parameters: &SaParameters<'_>,
-        pair: u32,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> Result<u64, Error> {
+    pub fn install_outbound(&self, parameters: &SaParameters<'_>, pair: u32, path: Path) -> Result<u64, Error> {
+        let endpoint = self.endpoint(path)?;
         let suite = suite(parameters)?;
         let sa =
             OutboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, 0).map_err(|_| Error::BadKey)?;
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
-        let endpoint = Endpoint::new(local, remote);
         let volume = Volume::new(parameters.limits);
         let entry = OutboundEntry::new(parameters.spi, pair, sa, parameters.esn, volume, endpoint);
         self.outbound().insert(handle, Arc::new(entry));
@@ -231,13 +222,38 @@ impl DataPlane {
     }
 
     /// Moves an outbound SA to another path, and lets its inbound SA expect packets from there.
-    pub fn update_endpoint(&self, handle: u64, local: SocketAddr, remote: SocketAddr) -> Result<(), Error> {
+    pub fn update_endpoint(&self, handle: u64, path: Path) -> Result<(), Error> {
         let entry = self.entry(handle)?;
-        entry.set_endpoint(Endpoint::new(local, remote));
+        entry.set_endpoint(self.endpoint(path)?);
         if let Some(inbound) = self.shared.sad.find(entry.pair).as_ref().and_then(|guard| guard.as_ref()) {
-            inbound.follow(remote);
+            inbound.follow(path.remote);
         }
         Ok(())
+    }
+
+    /// Sends the plain ESP of an SA as frames to `next_hop` from now on, or leaves it to the kernel's IP.
+    pub fn set_next_hop(&self, handle: u64, next_hop: Option<NextHop>) -> Result<(), Error> {
+        let entry = self.entry(handle)?;
+        let endpoint = entry.endpoint.load();
+        if endpoint.next_hop() != next_hop.as_ref() {
+            entry.endpoint.store(Arc::new(endpoint.towards(next_hop)));
+        }
+        Ok(())
+    }
+
+    /// The endpoint of a path. With the first that is plain the workers look out for plain ESP by faster means.
+    fn endpoint(&self, Path { local, remote, udp_encap }: Path) -> Result<Endpoint, Error> {
+        if udp_encap {
+            return Ok(Endpoint::new(local, remote));
+        }
+        if self.shared.stations[0].plain.is_none() {
+            return Err(Error::NoRawSockets);
+        }
+        let endpoint = Endpoint::plain(local.ip(), remote.ip()).ok_or(Error::NoSource)?;
+        if !self.shared.plain_wanted.swap(true, Ordering::AcqRel) {
+            self.shared.stations.iter().for_each(|station| station.wake(Direction::In).signal());
+        }
+        Ok(endpoint)
     }
 
     /// Adds a policy without SA.
@@ -267,8 +283,7 @@ impl DataPlane {
         self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
             let station = &self.shared.stations[0];
-            station.released.lock().unwrap_or_else(PoisonError::into_inner).extend(frames);
-            station.wake(Direction::Out).signal();
+            station.release(frames);
         }
         Ok(())
     }
@@ -298,6 +313,11 @@ impl DataPlane {
     /// Offloads of the TUN.
     pub fn offloads(&self) -> Offloads {
         self.shared.tun.offloads
+    }
+
+    /// Whether plain ESP comes in by packet rings. They are made with the first SA that sends it.
+    pub fn esp_rings(&self) -> bool {
+        self.shared.rings.load(Ordering::Relaxed)
     }
 
     /// Whether runs are sent and received as one message.
@@ -336,35 +356,6 @@ impl Drop for DataPlane {
 
 fn suite(parameters: &SaParameters<'_>) -> Result<Suite, Error> {
     Suite::from_keyword(parameters.suite).ok_or_else(|| Error::UnknownSuite(parameters.suite.to_owned()))
-}
-
-/// The shared port for every worker, IKE's own port for the first; IPv6 where the kernel has it.
-fn open_station(index: usize, workers: usize, options: &Options) -> io::Result<Station> {
-    let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro: options.offloads != OffloadMode::Off };
-    let mut sockets = Vec::new();
-    for v6 in [false, true] {
-        let mut ports = vec![(options.nat_t_port, true, udp)];
-        if index == 0 {
-            ports.push((options.ike_port, false, UdpOptions { shared: false, gro: false, ..udp }));
-        }
-        for (port, esp, udp) in ports {
-            match UdpSocket::bind(v6, port, esp, udp) {
-                Ok(socket) => sockets.push(socket),
-                Err(error) if v6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-                Err(error) => {
-                    let kind = error.kind();
-                    return Err(io::Error::new(kind, format!("UDP port {port}: {error}")));
-                }
-            }
-        }
-    }
-    if index + 1 == workers && workers > 1 {
-        for socket in sockets.iter().filter(|socket| socket.esp) {
-            socket.steer_by_spi(workers as u32)?;
-        }
-    }
-    let wake = [EventFd::new()?, EventFd::new()?];
-    Ok(Station { index, sockets, wake, released: Mutex::default() })
 }
 
 /// An address with its port, from text.

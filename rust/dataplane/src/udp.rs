@@ -50,10 +50,7 @@ impl UdpSocket {
             set_option(raw, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
             set_option(raw, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, IP_PMTUDISC_OMIT)?;
         }
-        for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
-            set_option(raw, libc::SOL_SOCKET, force, BUFFER)
-                .or_else(|_| set_option(raw, libc::SOL_SOCKET, plain, BUFFER))?;
-        }
+        set_buffers(raw)?;
         if options.mark != 0 {
             set_option(raw, libc::SOL_SOCKET, libc::SO_MARK, options.mark.cast_signed())?;
         }
@@ -99,10 +96,23 @@ impl UdpSocket {
 
     /// Waits a moment for room to send.
     pub fn wait_writable(&self, milliseconds: i32) -> bool {
-        let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one pollfd.
-        unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+        wait_writable(self.fd(), milliseconds)
     }
+}
+
+/// Asks for large buffers, or as large as an unprivileged process may have.
+pub fn set_buffers(fd: RawFd) -> io::Result<()> {
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        set_option(fd, libc::SOL_SOCKET, force, BUFFER).or_else(|_| set_option(fd, libc::SOL_SOCKET, plain, BUFFER))?;
+    }
+    Ok(())
+}
+
+/// Waits a moment for room to send.
+pub fn wait_writable(fd: RawFd, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+    // SAFETY: one pollfd.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
 /// A message header over parts that must outlive it.
@@ -159,7 +169,7 @@ impl Default for Receiver {
 
 impl Receiver {
     /// Receives what waits, up to MESSAGES; the number received.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    pub fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: MESSAGE_LEN }; MESSAGES];
         for (index, message) in self.headers.iter_mut().enumerate() {
             self.names[index] = RawAddress::empty();
@@ -172,13 +182,7 @@ impl Receiver {
         }
         // SAFETY: each header points to a name, a control buffer and 64 KiB of octets of its own, all owned by self.
         let count = unsafe {
-            libc::recvmmsg(
-                socket.fd(),
-                self.headers.as_mut_ptr(),
-                MESSAGES as u32,
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-            )
+            libc::recvmmsg(fd, self.headers.as_mut_ptr(), MESSAGES as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
         };
         match check(count) {
             Ok(count) => Ok(count.cast_unsigned() as usize),

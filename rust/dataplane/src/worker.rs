@@ -4,13 +4,16 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::egress::{Egress, Outlet};
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, PlainInlet};
 use crate::notice::{Notice, NoticeKind};
-use crate::plane::{Shared, Station};
+use crate::packet_ring::{PacketRing, largest_mtu};
+use crate::plane::Shared;
+use crate::station::Station;
 use crate::sys::Epoll;
+use crate::tun::OffloadMode;
 use crate::udp::UdpSocket;
 
 const WAKE: u64 = 0;
@@ -48,7 +51,7 @@ pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction) {
 fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) -> Outlet<'a> {
     let esp = |v6| station.esp_socket(v6).map(|socket| socket as &UdpSocket);
     let counters = shared.counters_of(station.index, direction);
-    Outlet { shared, counters, sockets: [esp(false), esp(true)] }
+    Outlet { shared, counters, sockets: [esp(false), esp(true)], plain: station.plain.as_ref() }
 }
 
 fn send(shared: &Shared, station: &Station) -> io::Result<()> {
@@ -85,9 +88,10 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
     for (number, socket) in station.sockets.iter().enumerate() {
         epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
     }
+    let mut plain = Inlets::new(shared, station, &epoll)?;
     let outlet = outlet(shared, station, Direction::In);
     let mut ingress = Ingress::new(shared.tun.offloads);
-    // A bit for each socket that may have something.
+    // A bit for each socket that may have something; those of plain ESP follow the others.
     let mut ready = 0_u32;
     loop {
         epoll.wait(ready == 0, |token| match token {
@@ -97,10 +101,55 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
+        plain.use_rings_when_wanted(shared, &epoll)?;
         for (number, socket) in station.sockets.iter().enumerate() {
             if ready & 1 << number != 0 && !ingress.run(socket, queue, &outlet)? {
                 ready &= !(1 << number);
             }
         }
+        for (number, inlet) in plain.versions.iter_mut().enumerate() {
+            let bit = 1 << (station.sockets.len() + number);
+            if ready & bit != 0 && !ingress.run_plain(inlet, queue, &outlet)? {
+                ready &= !bit;
+            }
+        }
+    }
+}
+
+/// Where plain ESP comes in: the raw sockets, and rings from the moment on that an SA uses them.
+struct Inlets<'a> {
+    versions: Vec<PlainInlet<'a>>,
+    first: u64,
+    rings: bool,
+}
+
+impl<'a> Inlets<'a> {
+    fn new(shared: &Shared, station: &'a Station, epoll: &Epoll) -> io::Result<Self> {
+        let first = FIRST_SOCKET + station.sockets.len() as u64;
+        let all = station.plain.iter().flat_map(|plain| plain.inlets.iter().flatten());
+        // Every raw socket gets a copy of every packet: only the first worker's take them.
+        let mine = all.filter(|_| station.index == 0);
+        let inlets: Vec<_> = mine.map(PlainInlet::new).collect::<io::Result<_>>()?;
+        for (number, inlet) in inlets.iter().enumerate() {
+            epoll.add(inlet.raw_fd(), first + number as u64)?;
+        }
+        Ok(Self { versions: inlets, first, rings: shared.offload_mode == OffloadMode::Off })
+    }
+
+    fn use_rings_when_wanted(&mut self, shared: &Shared, epoll: &Epoll) -> io::Result<()> {
+        if self.rings || !shared.plain_wanted.load(Acquire) {
+            return Ok(());
+        }
+        self.rings = true;
+        let mut in_use = false;
+        for (number, inlet) in self.versions.iter_mut().enumerate() {
+            // Refused inside some containers: the raw sockets go on.
+            let Ok(ring) = PacketRing::new(inlet.is_v6(), largest_mtu()) else { continue };
+            epoll.add(ring.fd(), self.first + number as u64)?;
+            inlet.use_ring(ring)?;
+            in_use = true;
+        }
+        shared.rings.store(in_use, Relaxed);
+        Ok(())
     }
 }

@@ -9,7 +9,9 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use ironswan_dataplane as core;
-use ironswan_dataplane::{Error, Limits, OffloadMode, Options, SaParameters, Selector, Selectors, socket_address};
+use ironswan_dataplane::{
+    Error, Limits, NextHop, OffloadMode, Options, Path, SaParameters, Selector, Selectors, socket_address,
+};
 
 use crate::notices;
 
@@ -127,7 +129,7 @@ impl DataPlane {
 
     /// Install an outbound SA and return its handle. `key_owner` is the inbound SPI of the same pair.
     #[pyo3(signature = (spi, suite, keymat, *, esn, local_addr, local_port, remote_addr, remote_port,
-        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0))]
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0, udp_encap=true))]
     #[allow(clippy::too_many_arguments)]
     fn install_outbound(
         &self,
@@ -144,11 +146,13 @@ impl DataPlane {
         soft_bytes: u64,
         hard_bytes: u64,
         key_owner: u32,
+        udp_encap: bool,
     ) -> PyResult<u64> {
         let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
         let parameters = SaParameters { spi, suite, keymat, esn, limits };
         let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
-        self.plane()?.install_outbound(&parameters, key_owner, local, remote).map_err(refused)
+        let path = Path { local, remote, udp_encap };
+        self.plane()?.install_outbound(&parameters, key_owner, path).map_err(refused)
     }
 
     /// Stop sending on an outbound SA; policies bound to it are unbound.
@@ -159,7 +163,7 @@ impl DataPlane {
     }
 
     /// Send from and to other addresses; the paired inbound SA expects packets from there.
-    #[pyo3(signature = (handle, local_addr, local_port, remote_addr, remote_port))]
+    #[pyo3(signature = (handle, local_addr, local_port, remote_addr, remote_port, *, udp_encap=true))]
     fn update_endpoint(
         &self,
         handle: u64,
@@ -167,9 +171,22 @@ impl DataPlane {
         local_port: u16,
         remote_addr: &str,
         remote_port: u16,
+        udp_encap: bool,
     ) -> PyResult<()> {
         let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
-        self.plane()?.update_endpoint(handle, local, remote).map_err(refused)
+        self.plane()?.update_endpoint(handle, Path { local, remote, udp_encap }).map_err(refused)
+    }
+
+    /// Send the plain ESP of an SA as frames to a link-layer address, or with none through the kernel's IP.
+    #[pyo3(signature = (handle, interface, mtu, address))]
+    fn set_next_hop(&self, handle: u64, interface: i32, mtu: usize, address: Option<&[u8]>) -> PyResult<()> {
+        let next_hop = address.map(|octets| {
+            let mut address = [0; 8];
+            let length = octets.len().min(address.len());
+            address[..length].copy_from_slice(&octets[..length]);
+            NextHop { interface, mtu, address, length: length as u8 }
+        });
+        self.plane()?.set_next_hop(handle, next_hop).map_err(refused)
     }
 
     /// Add a policy without SA; lower priority numbers are asked first.
@@ -219,7 +236,13 @@ impl DataPlane {
     fn offloads(&self) -> PyResult<HashMap<&'static str, bool>> {
         let plane = self.plane()?;
         let (tun, udp) = (plane.offloads(), plane.segmentation());
-        Ok(HashMap::from([("tun_tcp", tun.tcp), ("tun_udp", tun.udp), ("udp_segment", udp), ("udp_gro", udp)]))
+        Ok(HashMap::from([
+            ("tun_tcp", tun.tcp),
+            ("tun_udp", tun.udp),
+            ("udp_segment", udp),
+            ("udp_gro", udp),
+            ("esp_rings", plane.esp_rings()),
+        ]))
     }
 
     /// Name and index of the TUN device.

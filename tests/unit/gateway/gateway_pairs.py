@@ -13,6 +13,7 @@ from ironswan.dataplane.null import NullDataPlane
 from ironswan.dataplane.port import IkeDatagram
 from ironswan.gateway.commands import Commands
 from ironswan.gateway.gateway import Gateway
+from ironswan.gateway.next_hops import NextHop
 from ironswan.gateway.routes import Kind, Prefix, Route
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection, LocalAuth, RemoteAuth, SharedSecret
 from ironswan.policy.identity import Identity, IdType
@@ -46,6 +47,7 @@ class RecordedNetwork:
 
     own: tuple[Address, ...]
     routes: set[Route] = field(default_factory=set)
+    next_hops: dict[Address, NextHop] = field(default_factory=dict)
 
     async def apply(self, add: frozenset[Route], remove: frozenset[Route]) -> frozenset[Route]:
         self.routes = (self.routes | add) - remove
@@ -53,6 +55,9 @@ class RecordedNetwork:
 
     async def addresses(self) -> tuple[Address, ...]:
         return self.own
+
+    async def next_hop(self, remote: Address) -> NextHop | None:
+        return self.next_hops.get(remote)
 
     def kinds(self, prefix: str) -> set[Kind]:
         return {route.kind for route in self.routes if str(route.prefix) == prefix}

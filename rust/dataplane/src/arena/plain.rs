@@ -1,0 +1,99 @@
+//! Plain ESP out: one packet a message, many messages a system call, to the next hop's link-layer address or, where that is
+//! not known, through the kernel's IP.
+
+use std::io;
+use std::os::fd::RawFd;
+
+use super::{Arena, BLOCKED_MS, RUNS, Run};
+use crate::counters::Counter;
+use crate::egress::Outlet;
+use crate::plain::Plain;
+use crate::udp;
+
+impl Arena {
+    /// Sends runs of one packet each, all of one IP version.
+    pub(super) fn send_plain(&self, runs: &[Run], plain: &Plain, v6: bool, outlet: &Outlet<'_>) {
+        for runs in runs.chunks(RUNS) {
+            let sent = self.send_frames(runs, plain.packet_fd(), v6, outlet);
+            if sent < runs.len() {
+                outlet.counters.add(Counter::PlainRawSends, runs.len() - sent);
+                self.send_raw(&runs[sent..], plain.raw_fd(v6), outlet);
+            }
+        }
+    }
+
+    /// How many of the runs went out as frames. The first that cannot ends it: the order is worth more than its speed.
+    fn send_frames(&self, runs: &[Run], fd: RawFd, v6: bool, outlet: &Outlet<'_>) -> usize {
+        // SAFETY: all zeros are a valid sockaddr_ll, and a valid mmsghdr.
+        let (mut names, mut messages): ([libc::sockaddr_ll; RUNS], [libc::mmsghdr; RUNS]) =
+            unsafe { std::mem::zeroed() };
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
+        let mut count = 0;
+        for run in runs {
+            let endpoint = &self.turns[run.turn].endpoint;
+            let Some(hop) = endpoint.next_hop().filter(|hop| run.length <= hop.mtu) else { break };
+            names[count] = hop.raw(v6);
+            let octets = &self.octets[run.start..run.start + run.length];
+            vectors[count] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            let header = &mut messages[count].msg_hdr;
+            header.msg_name = (&raw mut names[count]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_ll>() as u32;
+            header.msg_iov = &raw mut vectors[count];
+            header.msg_iovlen = 1;
+            count += 1;
+        }
+        send_all(fd, &mut messages[..count], outlet, false)
+    }
+
+    fn send_raw(&self, runs: &[Run], fd: Option<RawFd>, outlet: &Outlet<'_>) {
+        let Some(fd) = fd else {
+            outlet.counters.add(Counter::DropSendFailed, runs.len());
+            return;
+        };
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
+        // SAFETY: all zeros are a valid mmsghdr.
+        let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
+        for (index, run) in runs.iter().enumerate() {
+            let endpoint = &self.turns[run.turn].endpoint;
+            // The kernel writes the IP header, and fragments.
+            let octets = &self.octets[run.start + endpoint.front()..run.start + run.length];
+            vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            messages[index].msg_hdr = udp::header(&endpoint.raw_remote, &endpoint.control, &mut vectors[index..=index]);
+        }
+        send_all(fd, &mut messages[..runs.len()], outlet, true);
+    }
+}
+
+/// Sends messages in order and says how many it has done with: sent or, where the queue stayed full, dropped. Another error
+/// ends it, or with `last` drops that message alone.
+fn send_all(fd: RawFd, messages: &mut [libc::mmsghdr], outlet: &Outlet<'_>, last: bool) -> usize {
+    let (mut next, mut waited) = (0, false);
+    while next < messages.len() {
+        outlet.counters.count(Counter::PlainSendCalls);
+        let rest = &mut messages[next..];
+        // SAFETY: the headers point to names, controls and octets that live and stay during the call.
+        let sent = unsafe { libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as u32, libc::MSG_DONTWAIT) };
+        if let Ok(sent @ 1..) = usize::try_from(sent) {
+            outlet.counters.add(Counter::PlainSends, sent);
+            next += sent;
+            continue;
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
+                waited = true;
+                udp::wait_writable(fd, BLOCKED_MS);
+            }
+            Some(libc::EAGAIN | libc::ENOBUFS) => {
+                outlet.counters.count(Counter::DropSendBlocked);
+                next += 1;
+            }
+            _ if last => {
+                outlet.counters.count(Counter::DropSendFailed);
+                next += 1;
+            }
+            _ => break,
+        }
+    }
+    next
+}

@@ -1,0 +1,262 @@
+//! Plain ESP in: packets from the ring or the raw socket, opened one by one and merged as those in UDP are.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use super::{Ingress, Run, sink};
+use crate::counters::Counter;
+use crate::egress::Outlet;
+use crate::packet_ring::{Frame, PacketRing, Taking};
+use crate::plain::Inlet;
+use crate::tun::TunQueue;
+use crate::udp::{MESSAGE_LEN, MESSAGES};
+
+/// How long the ring is left alone after a packet that it could not take.
+const UNFIT_FOR: Duration = Duration::from_secs(60);
+/// Packets taken from the ring before what they gave is written.
+const PACKETS: usize = 256;
+const FRAGMENT: u8 = 44;
+
+/// One IP version's packets, and by which way they come now.
+pub struct PlainInlet<'a> {
+    inlet: &'a Inlet,
+    ring: Option<PacketRing>,
+    unfit: Option<Instant>,
+    /// The raw socket may still hold what came before it was told to take nothing.
+    left_over: bool,
+}
+
+/// What a frame of the ring was.
+enum Taken {
+    /// ESP that lies here in the buffer.
+    Esp(Range<usize>),
+    /// Only the kernel's IP can make a packet of it.
+    Unfit,
+    Malformed,
+}
+
+impl<'a> PlainInlet<'a> {
+    /// Receives by the raw socket.
+    pub fn new(inlet: &'a Inlet) -> io::Result<Self> {
+        inlet.raw.receive(true)?;
+        Ok(Self { inlet, ring: None, unfit: None, left_over: false })
+    }
+
+    /// The raw socket.
+    pub fn raw_fd(&self) -> RawFd {
+        self.inlet.raw.fd()
+    }
+
+    /// Its IP version.
+    pub fn is_v6(&self) -> bool {
+        self.inlet.v6
+    }
+
+    /// Receives by `ring` from now on.
+    pub fn use_ring(&mut self, ring: PacketRing) -> io::Result<()> {
+        ring.take(Taking::All)?;
+        ring.bind()?;
+        self.ring = Some(ring);
+        self.leave_raw()
+    }
+
+    /// What came since the ring was told to take all comes twice, of which the window makes one.
+    fn leave_raw(&mut self) -> io::Result<()> {
+        self.inlet.raw.receive(false)?;
+        (self.unfit, self.left_over) = (None, true);
+        Ok(())
+    }
+
+    /// Goes back to the ring when nothing has come for a while that it cannot take.
+    fn reconsider(&mut self) -> io::Result<()> {
+        let Some(ring) = self.ring.as_ref().filter(|_| self.unfit.is_some_and(|since| since.elapsed() > UNFIT_FOR))
+        else {
+            return Ok(());
+        };
+        ring.take(Taking::All)?;
+        self.leave_raw()
+    }
+
+    fn give_up_ring(&mut self, outlet: &Outlet<'_>) -> io::Result<()> {
+        if self.unfit.replace(Instant::now()).is_none()
+            && let Some(ring) = &self.ring
+        {
+            outlet.counters.count(Counter::EspRingFallbacks);
+            self.inlet.raw.receive(true)?;
+            ring.take(Taking::Unfit)?;
+        }
+        Ok(())
+    }
+}
+
+impl Ingress {
+    /// Carries what waits, up to a bound; true when there may be more.
+    pub fn run_plain(&mut self, from: &mut PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+        let more = self.run_ring(from, queue, outlet)?;
+        if from.ring.is_some() && from.unfit.is_none() && !from.left_over {
+            return Ok(more);
+        }
+        from.reconsider()?;
+        let more_raw = self.run_raw(from, queue, outlet)?;
+        from.left_over &= more_raw;
+        Ok(more || more_raw)
+    }
+
+    fn run_ring(&mut self, from: &mut PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+        let Some(ring) = &mut from.ring else { return Ok(false) };
+        let octets = &mut self.receiver.octets;
+        let (mut sink, mut run) = (sink(queue, outlet), Run::new(outlet));
+        let (mut used, mut packets, mut unfit) = (0, 0, false);
+        let room = ring.room();
+        while packets < PACKETS && used + room <= octets.len() {
+            let Some(taken) = ring.next(|frame| take(&frame, from.inlet.v6, octets, used)) else { break };
+            packets += 1;
+            match taken {
+                Taken::Esp(at) => {
+                    used = at.end;
+                    run.open_plain(octets, at, &mut self.coalescer, &mut sink);
+                }
+                Taken::Unfit => unfit = true,
+                Taken::Malformed => outlet.counters.count(Counter::DropMalformedEsp),
+            }
+        }
+        run.finish(None);
+        outlet.counters.add(Counter::PlainPackets, packets);
+        outlet.counters.add(Counter::Coalesced, self.coalescer.flush(octets, &mut sink));
+        let more = ring.is_ready();
+        if unfit {
+            from.give_up_ring(outlet)?;
+        }
+        Ok(more)
+    }
+
+    fn run_raw(&mut self, from: &PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+        let count = self.receiver.receive(from.raw_fd())?;
+        let (mut sink, mut run) = (sink(queue, outlet), Run::new(outlet));
+        for index in 0..count {
+            let received = self.receiver.received(index);
+            let octets = &mut self.receiver.octets;
+            let at = index * MESSAGE_LEN..index * MESSAGE_LEN + received.length;
+            // The kernel has taken IPv6 headers off, and checked IPv4's.
+            let header = if from.inlet.v6 { 0 } else { usize::from(octets[at.start] & 15) * 4 };
+            if received.truncated || at.len() < header {
+                outlet.counters.count(Counter::DropTruncated);
+            } else {
+                run.open_plain(octets, at.start + header..at.end, &mut self.coalescer, &mut sink);
+            }
+        }
+        run.finish(None);
+        outlet.counters.add(Counter::PlainPackets, count);
+        outlet.counters.add(Counter::PlainRawPackets, count);
+        outlet.counters.add(Counter::Coalesced, self.coalescer.flush(&mut self.receiver.octets, &mut sink));
+        Ok(count == MESSAGES)
+    }
+}
+
+impl Run<'_> {
+    fn open_plain(
+        &mut self,
+        octets: &mut [u8],
+        at: Range<usize>,
+        coalescer: &mut crate::coalesce::Coalescer,
+        sink: &mut super::TunSink<'_>,
+    ) {
+        let Some(spi) = octets[at.clone()].first_chunk() else {
+            self.outlet.counters.count(Counter::DropRunt);
+            return;
+        };
+        self.enter(u32::from_be_bytes(*spi), None);
+        let segment = at.len();
+        self.open(octets, &super::Datagrams { at, segment }, coalescer, sink);
+    }
+}
+
+/// Copies the ESP of a frame to `target[used..]`. The length is the IP header's: short frames come padded.
+fn take(frame: &Frame<'_>, v6: bool, target: &mut [u8], used: usize) -> Taken {
+    let octets = frame.octets;
+    let esp = if v6 {
+        match octets {
+            [_, _, _, _, high, low, next, ..] if octets.len() >= 40 => {
+                if !frame.whole || *next == FRAGMENT {
+                    return Taken::Unfit;
+                }
+                octets.get(40..40 + usize::from(u16::from_be_bytes([*high, *low])))
+            }
+            _ => None,
+        }
+    } else {
+        match octets {
+            [first, _, high, low, _, _, fragment, offset, ..] if octets.len() >= 20 => {
+                if !frame.whole || fragment & 0x3f != 0 || *offset != 0 {
+                    return Taken::Unfit;
+                }
+                octets.get(usize::from(first & 15) * 4..usize::from(u16::from_be_bytes([*high, *low])))
+            }
+            _ => None,
+        }
+    };
+    let Some(esp) = esp else { return Taken::Malformed };
+    let at = used..used + esp.len();
+    target[at.clone()].copy_from_slice(esp);
+    Taken::Esp(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(octets: &[u8], v6: bool, whole: bool) -> (Taken, Vec<u8>) {
+        let mut target = vec![0; 100];
+        (take(&Frame { octets, whole }, v6, &mut target, 7), target)
+    }
+
+    fn v4(flags: u16, esp: &[u8], padding: usize) -> Vec<u8> {
+        let mut packet = vec![0x46, 0, 0, 24 + esp.len() as u8, 0, 0];
+        packet.extend(flags.to_be_bytes());
+        packet.resize(24, 0);
+        packet.extend(esp);
+        packet.resize(packet.len() + padding, 0xee);
+        packet
+    }
+
+    fn v6(next: u8, esp: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0, 0, esp.len() as u8, next];
+        packet.resize(40, 0);
+        packet.extend(esp);
+        packet
+    }
+
+    #[test]
+    fn esp_is_found_behind_options_and_without_the_padding_of_a_short_frame() {
+        for packet in [v4(0x4000, b"esp packet", 9), v4(0, b"esp packet", 0)] {
+            let (taken, target) = taken(&packet, false, true);
+            assert!(matches!(taken, Taken::Esp(at) if at == (7..17)));
+            assert_eq!(&target[7..17], b"esp packet");
+        }
+        assert!(matches!(taken(&v6(50, b"esp"), true, true).0, Taken::Esp(at) if at == (7..10)));
+    }
+
+    #[test]
+    fn fragments_and_packets_longer_than_a_frame_are_left_to_the_kernel() {
+        for flags in [0x2000, 0x0001, 0x1fff] {
+            assert!(matches!(taken(&v4(flags, b"esp", 0), false, true).0, Taken::Unfit));
+        }
+        assert!(matches!(taken(&v4(0, b"esp", 0), false, false).0, Taken::Unfit));
+        assert!(matches!(taken(&v6(FRAGMENT, b"esp"), true, true).0, Taken::Unfit));
+    }
+
+    #[test]
+    fn lengths_that_are_not_there_are_malformed() {
+        for length in 0..27 {
+            assert!(matches!(taken(&v4(0, b"esp", 0)[..length], false, true).0, Taken::Malformed));
+        }
+        for length in 0..43 {
+            assert!(matches!(taken(&v6(50, b"esp")[..length], true, true).0, Taken::Malformed));
+        }
+        let mut reversed = v4(0, b"esp", 0);
+        reversed[3] = 20;
+        assert!(matches!(taken(&reversed, false, true).0, Taken::Malformed));
+    }
+}

@@ -1,0 +1,138 @@
+"""Plain ESP, protocol 50: by packet ring and frames, by raw sockets, beside ESP in UDP, and in fragments."""
+
+import hashlib
+import socket
+
+import pytest
+from test_traffic import tcp_transfer
+from two_gateways import INNER, INNER6, OUTER, OUTER6, inside, run, wait_for
+
+OCTETS = bytes(range(256)) * 20_000
+
+
+def carries(pair, inner=INNER):
+    assert tcp_transfer(pair, inner["a"], inner["b"], OCTETS) == hashlib.sha256(OCTETS).hexdigest()
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+@pytest.mark.parametrize("suite", ["aes128gcm16", "aes128-sha256"])
+def test_tcp_passes_as_frames_and_through_rings(make_pair, outer6, suite):
+    pair = make_pair(outer6=outer6, mtu=1406)
+    pair.join(plain="ab", suite=suite)
+    pair.know_next_hops()
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    carries(pair)
+    carries(pair, INNER6)
+    # The last ACK may still be on its way.
+    sealed = pair.a.counter("sealed_packets")
+    wait_for(lambda: sealed <= min(pair.a.counter("plain_sends"), pair.b.counter("plain_packets")))
+    assert pair.a.counter("plain_raw_sends") == pair.b.counter("plain_raw_packets") == 0
+    assert pair.b.counter("coalesced_packets") > 0
+    assert pair.b.counter("udp_datagrams") == pair.b.counter("drop_replayed") == 0
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+def test_tcp_passes_through_the_kernels_ip_when_no_next_hop_is_known(make_pair, outer6):
+    pair = make_pair(outer6=outer6, mtu=1406)
+    pair.join(plain="ab")
+    carries(pair)
+    assert pair.a.counter("plain_raw_sends") == pair.a.counter("sealed_packets")
+
+
+def test_without_offloads_raw_sockets_carry_everything(make_pair):
+    pair = make_pair(offloads="off")
+    pair.join(plain="ab")
+    carries(pair)
+    assert pair.b.counter("plain_raw_packets") == pair.b.counter("plain_packets") > 0
+    assert not pair.b.plane.offloads()["esp_rings"]
+
+
+@pytest.mark.parametrize("plain", ["a", "b"])
+def test_either_form_is_taken_from_a_peer_at_any_time(make_pair, plain):
+    pair = make_pair()
+    pair.join(plain=plain)
+    carries(pair)
+    one, other = (pair.a, pair.b) if plain == "a" else (pair.b, pair.a)
+    assert one.counter("plain_packets") == 0 < other.counter("plain_packets")
+    assert other.counter("udp_datagrams") == 0 < one.counter("udp_datagrams")
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+def test_packets_that_come_in_fragments_are_left_to_the_kernel_and_arrive(make_pair, outer6):
+    pair = make_pair(outer6=outer6)
+    pair.join(plain="ab")
+    pair.know_next_hops()
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    for side in (pair.a, pair.b):
+        run("ip", "-n", side.namespace, "link", "set", f"v{side.name}", "mtu", "1400")
+    pair.know_next_hops()
+    carries(pair)
+    assert pair.a.counter("plain_raw_sends") > 0
+    assert pair.b.counter("esp_ring_fallbacks") == 1
+    assert pair.b.counter("plain_raw_packets") > 0
+
+
+def test_packets_too_long_for_a_frame_of_the_ring_arrive(make_pair):
+    pair = make_pair()
+    pair.join(plain="ab")
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    for side in (pair.a, pair.b):
+        run("ip", "-n", side.namespace, "link", "set", f"v{side.name}", "mtu", "4500")
+        run("ip", "-n", side.namespace, "link", "set", "ipsec0", "mtu", "4000")
+    carries(pair)
+    assert pair.b.counter("esp_ring_fallbacks") == 1
+
+
+def test_short_frames_lose_the_padding_of_the_link(make_pair):
+    pair = make_pair()
+    pair.join(plain="ab")
+    pair.know_next_hops()
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    assert " 0% packet loss" in pair.a.run("ping", "-c", "3", "-i", "0.01", "-s", "0", "-W", "2", INNER["b"])
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+def test_garbage_is_dropped_by_reason_and_changes_nothing(make_pair, outer6):
+    pair = make_pair(outer6=outer6, mtu=1406)
+    pair.join(plain="ab")
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    target = (OUTER6 if outer6 else OUTER)["b"]
+    with inside(pair.a.namespace):
+        raw = socket.socket(socket.AF_INET6 if outer6 else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ESP)
+    spi = pair.b.spi.to_bytes(4, "big")
+    with raw:
+        for octets in (b"", b"abc", b"\x7f\xff\xff\xfe" + bytes(60), spi + bytes(4), spi + bytes(61), spi + bytes(60)):
+            raw.sendto(octets, (target, 0))
+        reasons = ("drop_runt", "drop_unknown_spi", "drop_malformed_esp", "drop_icv_mismatch", "drop_replayed")
+        wait_for(lambda: sum(pair.b.counter(reason) for reason in reasons) == 6)
+    assert pair.b.plane.inbound_counters(pair.b.spi) == (0, 0)
+    carries(pair)
+
+
+def test_plain_esp_does_not_move_a_peer(make_pair):
+    pair = make_pair()
+    pair.join(plain="a")
+    carries(pair)
+    kinds = [getattr(notice, "kind", "") for notice in pair.b.plane.drain()]
+    assert "first_packet" in kinds
+    assert "peer_moved" not in kinds
+
+
+def test_an_sa_moves_between_udp_and_plain(make_pair):
+    pair = make_pair()
+    pair.join()
+    carries(pair)
+    for x, y in ("ab", "ba"):
+        side = pair.sides[x]
+        side.plane.update_endpoint(side.handle, OUTER[x], 4500, OUTER[y], 4500, udp_encap=False)
+    before = pair.b.counter("udp_datagrams")
+    carries(pair)
+    assert pair.b.counter("udp_datagrams") == before
+    assert pair.b.counter("plain_packets") > 0
+
+
+def test_plain_esp_needs_an_address_of_ours(make_pair):
+    pair = make_pair()
+    pair.join()
+    with pytest.raises(ValueError, match="local address of the same version"):
+        pair.a.plane.update_endpoint(pair.a.handle, "0.0.0.0", 0, OUTER["b"], 0, udp_encap=False)
