@@ -20,9 +20,8 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 def next_hop(route: Any, remote: Address, mark: int) -> NextHop | None:  # noqa: ANN401
     """The neighbour that gets packets with `mark` for `remote`; None when there is none or its address is not known."""
-    with contextlib.suppress(
-        Exception
-    ):  # pyroute2's own error class is not an OSError; no route and no neighbour are errors
+    # No route and no neighbour are errors, and pyroute2's own error class is not an OSError.
+    with contextlib.suppress(Exception):
         (way,) = route.route("get", dst=str(remote), mark=mark)
         if way["type"] != _UNICAST:
             return None
