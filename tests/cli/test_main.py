@@ -44,6 +44,7 @@ STATUS: JsonObject = {
                     "suite": "aes128gcm16", "mode": "tunnel", "local_ts": ["10.1.0.0/24"], "remote_ts": ["10.2.0.0/24"],
                     "age": 61.0, "rekey_in": 3000.0, "expires_in": 3900.0, "outbound": True,
                     "packets_in": 10, "bytes_in": 5 << 20, "packets_out": 20, "bytes_out": 100,
+                    "drops_in": {"replayed": 3}, "drops_out": {},
                 }
             ],
         }
@@ -54,6 +55,7 @@ STATUS: JsonObject = {
         "mtu": 1422,
         "offloads": {"gso": True, "gro": False},
         "counters": {"sealed_packets": 20, "drop_replayed": 3, "drop_runt": 0},
+        "batches": {"tun_read": [6, 0, 0, 0, 0, 0, 2, 0], "tun_write": [0] * 8},
     },
 }  # fmt: skip
 
@@ -181,8 +183,15 @@ def test_status_shows_the_data_plane_when_asked(
     gateway.reply = STATUS
     assert ironswan(socket, "status", "--dataplane") == 0
     listing = capsys.readouterr().out
-    assert "gro: off" in listing
-    assert "sealed_packets: 20" in listing
+    rows = {line.split()[0]: line.split()[1:] for line in listing.splitlines() if line.startswith("    ")}
+    assert rows["gro"] == ["off"]
+    assert rows["sealed_packets"] == ["20"]
+    assert rows["replayed"] == ["3"]
+    assert "runt" not in listing
+    assert "by home/lan c0000001 in: replayed 3" in listing
+    assert "packets in a frame read from the TUN" in listing
+    assert rows["33-64"] == ["########", "2", "25.0", "%"]
+    assert "written to the TUN" not in listing
 
 
 def test_status_json_is_the_document(socket: Path, gateway: Answers, capsys: pytest.CaptureFixture[str]) -> None:

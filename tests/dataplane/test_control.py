@@ -209,3 +209,21 @@ def test_both_directions_progress_under_load_from_one(joined):
         assert joined.b.plane.send(OUTER["b"], 500, OUTER["a"], 500, IKE)
         assert joined.a.hear(_native.IkeDatagram).data == IKE
         pump.join()
+
+
+def test_sizes_of_batches_and_drops_of_an_sa_are_counted(make_pair):
+    pair = make_pair()
+    pair.join(hard_packets=40)
+    assert " 0% packet loss" in pair.a.run("ping", "-c", "8", "-i", "0.01", "-W", "2", INNER["b"])
+    assert pair.a.plane.batches()["tun_read"] == [8, 0, 0, 0, 0, 0, 0, 0]
+    assert pair.b.plane.batches()["tun_write"] == [8, 0, 0, 0, 0, 0, 0, 0]
+    assert not any(pair.b.plane.inbound_drops(pair.b.spi).values())
+    with inside(pair.a.namespace):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender:
+        for _ in range(50):
+            sender.sendto(b"x", (INNER["b"], 9))
+    wait_for(lambda: pair.a.counter("drop_sa_expired"))
+    assert pair.a.plane.outbound_drops(pair.a.handle)["drop_sa_expired"] == pair.a.counter("drop_sa_expired")
+    with pytest.raises(ValueError, match="no inbound SPI"):
+        pair.a.plane.inbound_drops(1)

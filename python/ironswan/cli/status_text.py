@@ -52,9 +52,13 @@ def _lines(document: Document, dataplane: bool) -> Iterator[str]:
         yield f"\n{name}: no longer configured"
         for sa in sas:
             yield from _ike_sa(sa)
-    yield from _drops(document)
+    if not dataplane:
+        yield from _drops(document)
+    yield from _rejects(document)
     if dataplane:
-        yield from _dataplane(plane)
+        from ironswan.cli.dataplane_text import lines
+
+        yield from lines(document)
 
 
 def _connection(connection: Document, sas: list[Document]) -> Iterator[str]:
@@ -99,13 +103,8 @@ def _drops(document: Document) -> Iterator[str]:
     dropped = {name: n for name, n in counters.items() if n and "drop" in name}
     if dropped:
         yield "\ndropped: " + ", ".join(f"{name} {n}" for name, n in dropped.items())
+
+
+def _rejects(document: Document) -> Iterator[str]:
     if document["rejects"]:
         yield "\nrefused IKE messages: " + ", ".join(f"{name} {n}" for name, n in document["rejects"].items())
-
-
-def _dataplane(plane: Document) -> Iterator[str]:
-    yield "\ndata plane"
-    for name, state in plane["offloads"].items():
-        yield f"  {name}: {'on' if state else 'off'}"
-    for name, value in plane["counters"].items():
-        yield f"  {name}: {value}"

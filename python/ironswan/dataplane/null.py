@@ -45,6 +45,7 @@ class NullDataPlane:
         self.outbound: dict[int, InstalledSa] = {}
         self.policies: dict[int, InstalledPolicy] = {}
         self.volumes: dict[int, tuple[int, int]] = {}
+        self.drops: dict[int, dict[str, int]] = {}
         self.closed = False
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notices: list[Notice] = []
@@ -188,6 +189,18 @@ class NullDataPlane:
     def counters(self) -> dict[str, int]:
         """See the port."""
         return {}
+
+    def batches(self) -> dict[str, list[int]]:
+        """See the port."""
+        return {}
+
+    def inbound_drops(self, spi: int) -> dict[str, int]:
+        """Return what `drops` says of the SPI."""
+        return self.drops.get(spi, {})
+
+    def outbound_drops(self, handle: int) -> dict[str, int]:
+        """Return what `drops` says of the SA's SPI."""
+        return self.drops.get(self._outbound(handle).spi, {})
 
     def inbound_counters(self, spi: int) -> tuple[int, int]:
         """Return what `volumes` says of the SPI."""

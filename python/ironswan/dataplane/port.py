@@ -111,6 +111,15 @@ class DataPlane(Protocol):
     def counters(self) -> dict[str, int]:
         """Return batch statistics, and one counter for each reason to drop."""
 
+    def batches(self) -> dict[str, list[int]]:
+        """Return how many batches of each kind had 1, 2, 3 to 4, 5 to 8 ... 33 to 64 packets, and more."""
+
+    def inbound_drops(self, spi: int) -> dict[str, int]:
+        """Return the packets an inbound SA has dropped, by reason."""
+
+    def outbound_drops(self, handle: int) -> dict[str, int]:
+        """Return the packets an outbound SA has dropped, by reason."""
+
     def inbound_counters(self, spi: int) -> tuple[int, int]:
         """Return packets and inner octets an inbound SA has carried."""
 

@@ -159,6 +159,15 @@ class Children:
                 spis.append(entry.child.inbound_spi)
         return spis
 
+    def drops(self, child_id: int) -> dict[str, dict[str, int]]:
+        """Packets dropped in each direction, by reason; reasons that never came up are left out."""
+        entry = self._installed.get(child_id)
+        if entry is None:
+            return {"drops_in": {}, "drops_out": {}}
+        out = {} if entry.handle is None else self._dataplane.outbound_drops(entry.handle)
+        both = {"drops_in": self._dataplane.inbound_drops(entry.child.inbound_spi), "drops_out": out}
+        return {way: {name.removeprefix("drop_"): n for name, n in all_.items() if n} for way, all_ in both.items()}
+
     def counters(self, child_id: int) -> dict[str, int]:
         """Packets and octets carried."""
         entry = self._installed.get(child_id)

@@ -29,6 +29,7 @@ def document(gateway: Gateway, started: float) -> JsonObject:
             "mtu": gateway.mtu,
             "offloads": dict(sorted(gateway.dataplane.offloads().items())),
             "counters": dict(sorted(gateway.dataplane.counters().items())),
+            "batches": dict(sorted(gateway.dataplane.batches().items())),
         },
     }
 
@@ -90,6 +91,7 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "expires_in": _seconds(child.expires_in),
         "outbound": child.outbound,
         **gateway.children.counters(child.id),
+        **gateway.children.drops(child.id),
     }
 
 

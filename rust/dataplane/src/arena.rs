@@ -12,6 +12,7 @@ use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::endpoint::{Control, Endpoint};
 use crate::outbound::{OutboundEntry, SendTurn};
+use crate::tally::Batch;
 use crate::udp::{self, UdpSocket};
 
 const OCTETS: usize = 256 << 10;
@@ -180,6 +181,7 @@ impl Arena {
             let endpoint = &self.turns[run.turn].endpoint;
             (endpoint.remote.is_ipv6(), endpoint.header().is_some())
         };
+        self.runs.iter().for_each(|run| outlet.counters.batches.count(Batch::SendRun, run.count));
         for batch in self.runs.chunk_by(|one, next| way(one) == way(next)) {
             let (v6, plain) = way(&batch[0]);
             match (outlet.sockets[usize::from(v6)], outlet.plain) {

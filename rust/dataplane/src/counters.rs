@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::tally::Histograms;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// What is counted: batch statistics first, then one counter for each reason to drop.
@@ -11,6 +13,12 @@ macro_rules! counters {
         impl Counter {
             /// Every counter with its name.
             pub const ALL: &'static [(Self, &'static str)] = &[$((Self::$name, $text)),*];
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                Self::ALL[self as usize].1
+            }
         }
     };
 }
@@ -110,11 +118,15 @@ counters! {
 
 /// One worker's counters, on cache lines of their own.
 #[repr(align(128))]
-pub struct Counters([AtomicU64; Counter::ALL.len()]);
+pub struct Counters {
+    counts: [AtomicU64; Counter::ALL.len()],
+    /// Sizes of the batches of the thread that has these counters.
+    pub batches: Histograms,
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self { counts: std::array::from_fn(|_| AtomicU64::new(0)), batches: Histograms::default() }
     }
 }
 
@@ -128,12 +140,12 @@ impl Counters {
     /// Adds `amount`.
     #[inline]
     pub fn add(&self, counter: Counter, amount: usize) {
-        self.0[counter as usize].fetch_add(amount as u64, Relaxed);
+        self.counts[counter as usize].fetch_add(amount as u64, Relaxed);
     }
 
     /// The present value.
     #[must_use]
     pub fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Relaxed)
+        self.counts[counter as usize].load(Relaxed)
     }
 }

@@ -15,6 +15,7 @@ use crate::plane::Shared;
 use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
+use crate::tally::Batch;
 use crate::tun::TunQueue;
 use crate::udp::UdpSocket;
 use crate::vnet;
@@ -67,6 +68,11 @@ impl Outlet<'_> {
         if !self.shared.notices.push(notice) {
             self.counters.count(Counter::DropNoticeQueueFull);
         }
+    }
+
+    fn drop_for(&self, entry: &OutboundEntry, reason: Counter, packets: usize) {
+        self.counters.add(reason, packets);
+        entry.drops.add(reason, packets);
     }
 
     fn tell_sa(&self, kind: NoticeKind, entry: &OutboundEntry, remote: Option<SocketAddr>) {
@@ -133,6 +139,7 @@ impl Egress {
             outlet.counters.count(Counter::DropMalformedInner);
             return 0;
         };
+        outlet.counters.batches.count(Batch::TunRead, plan.segments());
         seal(&plan, &entry, next_header, &mut self.arena, outlet);
         plan.segments()
     }
@@ -169,13 +176,13 @@ fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Opti
 fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mut Arena, outlet: &Outlet<'_>) {
     let segments = plan.segments();
     if entry.volume.exhausted() {
-        outlet.counters.add(Counter::DropSaExpired, segments);
+        outlet.drop_for(entry, Counter::DropSaExpired, segments);
         return;
     }
     let sa = &entry.sa;
     arena.reserve(entry, segments, sa.packet_len(plan.len(0)), outlet);
     let Ok((sequence_numbers, soft)) = entry.claim(segments as u32) else {
-        outlet.counters.add(Counter::DropSequenceExhausted, segments);
+        outlet.drop_for(entry, Counter::DropSequenceExhausted, segments);
         return;
     };
     if soft {

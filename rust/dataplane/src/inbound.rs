@@ -11,6 +11,7 @@ use ironswan_esp::{InboundSa, prefetch};
 use crate::limits::Volume;
 use crate::selector::Selectors;
 use crate::sys;
+use crate::tally::{self, Drops};
 
 const SLOT_BITS: u32 = 20;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
@@ -27,6 +28,8 @@ pub struct InboundEntry {
     pub selectors: Selectors,
     /// What it has carried.
     pub volume: Volume,
+    /// What it has dropped.
+    pub drops: Drops<8>,
     peer: Mutex<Peer>,
     seen: AtomicBool,
 }
@@ -41,7 +44,7 @@ impl InboundEntry {
     #[must_use]
     pub fn new(spi: u32, sa: InboundSa, selectors: Selectors, volume: Volume, remote: SocketAddr) -> Self {
         let peer = Mutex::new(Peer { expected: remote, told: None });
-        Self { spi, sa, selectors, volume, peer, seen: AtomicBool::new(false) }
+        Self { spi, sa, selectors, volume, drops: Drops::new(&tally::INBOUND), peer, seen: AtomicBool::new(false) }
     }
 
     /// True the first time only.

@@ -16,6 +16,7 @@ use crate::egress::Outlet;
 use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Lookahead};
 use crate::notice::{Notice, NoticeKind};
+use crate::tally::Batch;
 use crate::tun::{Offloads, TunQueue};
 use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, UdpSocket};
 use crate::vnet::Header;
@@ -79,6 +80,7 @@ impl Sink for TunSink<'_> {
         self.vectors.push(vector(&header));
         self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
         self.counters.count(Counter::TunWrites);
+        self.counters.batches.count(Batch::TunWrite, pieces.len());
         if self.queue.write(&self.vectors).is_err() {
             self.counters.add(Counter::DropTunWrite, pieces.len());
         }
@@ -152,6 +154,7 @@ impl Ingress {
         }
         run.finish(Some(remote));
         outlet.counters.add(Counter::UdpDatagrams, datagrams);
+        outlet.counters.batches.count(Batch::ReceivedMessage, datagrams);
     }
 
     fn take_ike(&self, index: usize, data: &[u8], socket: &UdpSocket, remote: SocketAddr, outlet: &Outlet<'_>) {
@@ -228,7 +231,7 @@ impl<'a> Run<'a> {
             return;
         };
         if self.expired {
-            counters.add(Counter::DropSaExpired, count);
+            self.drop(Counter::DropSaExpired, count);
             return;
         }
         if count == 1 {
@@ -254,11 +257,10 @@ impl<'a> Run<'a> {
     /// Where the inner packet of the ESP packet at `start` lies, when everything about it is right.
     #[inline]
     fn accept(&mut self, octets: &[u8], start: usize, opened: Result<Opened, Reject>) -> Option<Range<usize>> {
-        let counters = self.outlet.counters;
         let opened = match opened {
             Ok(opened) => opened,
             Err(reject) => {
-                counters.count(counter_of(reject));
+                self.drop(counter_of(reject), 1);
                 return None;
             }
         };
@@ -266,18 +268,26 @@ impl<'a> Run<'a> {
         let range = start + opened.range.start..start + opened.range.end;
         let packet = &octets[range.clone()];
         let Some((flow, length)) = inner(packet, opened.next_header) else {
-            counters.count(Counter::DropBadInner);
+            self.drop(Counter::DropBadInner, 1);
             return None;
         };
         if self.flow != Some(flow) {
             if !self.entry()?.selectors.match_inbound(&flow) {
-                counters.count(Counter::DropSelectorMismatch);
+                self.drop(Counter::DropSelectorMismatch, 1);
                 return None;
             }
             self.flow = Some(flow);
         }
         self.octets += length as u64;
         Some(range.start..range.start + length)
+    }
+
+    /// Counts what the SA entered drops.
+    fn drop(&self, reason: Counter, packets: usize) {
+        self.outlet.counters.add(reason, packets);
+        if let Some(entry) = self.entry() {
+            entry.drops.add(reason, packets);
+        }
     }
 
     #[inline]

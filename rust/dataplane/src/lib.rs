@@ -27,6 +27,7 @@ pub mod spd;
 pub mod split;
 mod station;
 mod sys;
+pub mod tally;
 #[cfg(test)]
 mod testing;
 pub mod traffic;

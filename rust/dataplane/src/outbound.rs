@@ -10,6 +10,7 @@ use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
 
 use crate::endpoint::Endpoint;
 use crate::limits::Volume;
+use crate::tally::{self, Drops};
 
 /// Runs sent one by one before segmentation is tried again on a path that refused it.
 const FALLBACK_RUNS: u32 = 4096;
@@ -24,6 +25,8 @@ pub struct OutboundEntry {
     pub sa: OutboundSa,
     /// What it has carried.
     pub volume: Volume,
+    /// What it has dropped.
+    pub drops: Drops<2>,
     /// Inbound SA of the same pair.
     pub pair: u32,
     /// Where its packets go; one store moves it.
@@ -44,6 +47,7 @@ impl OutboundEntry {
             spi,
             sa,
             volume,
+            drops: Drops::new(&tally::OUTBOUND),
             pair,
             endpoint: ArcSwap::from_pointee(endpoint),
             esn,

@@ -23,6 +23,7 @@ use crate::plain::NextHop;
 use crate::selector::Selectors;
 use crate::spd::Spd;
 use crate::station::Station;
+use crate::tally;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::vnet;
 use crate::worker::{self, Direction};
@@ -116,7 +117,10 @@ impl DataPlane {
     pub fn start(options: &Options) -> io::Result<Self> {
         let workers = options.workers.clamp(1, 64);
         let tun = Tun::open(&options.tun_name, options.mtu, workers, options.offloads)?;
-        let stations = (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
+        let stations: Vec<_> =
+            (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
+        let segmentation =
+            stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);
         let shared = Arc::new(Shared {
             tun,
             stations,
@@ -124,7 +128,7 @@ impl DataPlane {
             sad: Sad::default(),
             spd: Spd::default(),
             notices: Notices::new()?,
-            segmentation: options.offloads != OffloadMode::Off,
+            segmentation,
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
@@ -299,6 +303,28 @@ impl DataPlane {
         Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
     }
 
+    /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.
+    pub fn batches(&self) -> Vec<(&'static str, [u64; tally::BUCKETS])> {
+        let sum = |batch| {
+            self.shared.counters.iter().flatten().fold([0; tally::BUCKETS], |sum, counters| {
+                let one = counters.batches.get(batch);
+                std::array::from_fn(|bucket| sum[bucket] + one[bucket])
+            })
+        };
+        tally::Batch::ALL.iter().map(|(batch, name)| (*name, sum(*batch))).collect()
+    }
+
+    /// What an inbound SA has dropped, by reason.
+    pub fn inbound_drops(&self, spi: u32) -> Result<Vec<(&'static str, u64)>, Error> {
+        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
+        Ok(entry.as_ref().map_or_else(Vec::new, |entry| entry.drops.get()))
+    }
+
+    /// What an outbound SA has dropped, by reason.
+    pub fn outbound_drops(&self, handle: u64) -> Result<Vec<(&'static str, u64)>, Error> {
+        Ok(self.entry(handle)?.drops.get())
+    }
+
     /// Packets and inner octets an inbound SA has carried.
     pub fn inbound_counters(&self, spi: u32) -> Result<(u64, u64), Error> {
         let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
@@ -320,9 +346,14 @@ impl DataPlane {
         self.shared.rings.load(Ordering::Relaxed)
     }
 
-    /// Whether runs are sent and received as one message.
-    pub fn segmentation(&self) -> bool {
+    /// Whether runs are sent as one message. Paths on which the kernel refused lately have `segmentation_fallbacks`.
+    pub fn udp_segment(&self) -> bool {
         self.shared.segmentation
+    }
+
+    /// Whether runs are received as one message.
+    pub fn udp_gro(&self) -> bool {
+        self.shared.stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.gro)
     }
 
     /// Name and index of the TUN.

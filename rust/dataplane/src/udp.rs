@@ -21,6 +21,17 @@ pub struct UdpSocket {
     pub v6: bool,
     /// Whether its datagrams may be ESP.
     pub esp: bool,
+    /// What the kernel does for us.
+    pub offloads: UdpOffloads,
+}
+
+/// Which offloads of a socket are on.
+#[derive(Clone, Copy, Debug)]
+pub struct UdpOffloads {
+    /// Runs are received in one piece.
+    pub gro: bool,
+    /// Runs can be sent in one piece (Linux 4.18).
+    pub segmentation: bool,
 }
 
 /// How sockets are opened.
@@ -57,15 +68,15 @@ impl UdpSocket {
         if options.shared {
             set_option(raw, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         }
-        if options.gro {
-            // Without it (before Linux 5.0) each datagram comes alone: slower, not wrong.
-            let _ = set_option(raw, libc::SOL_UDP, libc::UDP_GRO, 1);
-        }
+        // Without it (before Linux 5.0) each datagram comes alone: slower, not wrong.
+        let gro = options.gro && set_option(raw, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+        // A size of 0 is none: it only asks whether the option is known.
+        let segmentation = options.gro && set_option(raw, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
         let address = RawAddress::new(SocketAddr::new(any, port));
         let (name, length) = address.parts();
         // SAFETY: `address` lives through the call.
         check(unsafe { libc::bind(raw, name.cast(), length) })?;
-        Ok(Self { fd, port, v6, esp })
+        Ok(Self { fd, port, v6, esp, offloads: UdpOffloads { gro, segmentation } })
     }
 
     /// The descriptor.

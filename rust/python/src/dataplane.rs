@@ -220,6 +220,23 @@ impl DataPlane {
         Ok(self.plane()?.counters().into_iter().collect())
     }
 
+    /// Batches by kind and size in packets: 1, 2, 3 to 4, 5 to 8 ... 33 to 64, more.
+    fn batches(&self) -> PyResult<HashMap<&'static str, Vec<u64>>> {
+        Ok(self.plane()?.batches().into_iter().map(|(name, buckets)| (name, buckets.to_vec())).collect())
+    }
+
+    /// Packets an inbound SA has dropped, by reason.
+    #[pyo3(signature = (spi))]
+    fn inbound_drops(&self, spi: u32) -> PyResult<HashMap<&'static str, u64>> {
+        Ok(self.plane()?.inbound_drops(spi).map_err(refused)?.into_iter().collect())
+    }
+
+    /// Packets an outbound SA has dropped, by reason.
+    #[pyo3(signature = (handle))]
+    fn outbound_drops(&self, handle: u64) -> PyResult<HashMap<&'static str, u64>> {
+        Ok(self.plane()?.outbound_drops(handle).map_err(refused)?.into_iter().collect())
+    }
+
     /// Packets and inner octets an inbound SA has carried.
     #[pyo3(signature = (spi))]
     fn inbound_counters(&self, spi: u32) -> PyResult<(u64, u64)> {
@@ -235,12 +252,12 @@ impl DataPlane {
     /// Which offloads are on.
     fn offloads(&self) -> PyResult<HashMap<&'static str, bool>> {
         let plane = self.plane()?;
-        let (tun, udp) = (plane.offloads(), plane.segmentation());
+        let tun = plane.offloads();
         Ok(HashMap::from([
             ("tun_tcp", tun.tcp),
             ("tun_udp", tun.udp),
-            ("udp_segment", udp),
-            ("udp_gro", udp),
+            ("udp_segment", plane.udp_segment()),
+            ("udp_gro", plane.udp_gro()),
             ("esp_rings", plane.esp_rings()),
         ]))
     }
