@@ -26,6 +26,7 @@ __all__ = [
     "udp_receive",
     "udp_send",
     "udp_send_mix",
+    "udp_send_payloads",
     "udp_send_spread",
 ]
 
@@ -180,6 +181,7 @@ class DataPlane:
 
 def udp_send(sock_fd: int, size: int, seconds: float, rate: int = 0) -> int: ...
 def udp_send_mix(sock_fd: int, sizes: list[int], seconds: float) -> int: ...
+def udp_send_payloads(sock_fd: int, payloads: list[bytes], seconds: float, rate: int = 0) -> int: ...
 def udp_send_spread(
     sock_fd: int, size: int, seconds: float, *, first: str, addresses: int, in_a_row: int, port: int
 ) -> int: ...

@@ -10,7 +10,7 @@ from two_gateways import INNER, KEYS, OUTER, OUTER6, inside, run, wait_for
 
 from ironswan import _native
 
-IKE = bytes(8) + b"ike message"
+IKE = b"spi of i" + bytes(16) + (34).to_bytes(4, "big") + b"a body"
 
 
 def test_ike_messages_reach_drain_without_the_marker(make_pair):

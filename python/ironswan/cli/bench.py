@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ironswan.cli import bench_scale, bench_tunnel
+from ironswan.cli import bench_flood, bench_scale, bench_tunnel
 from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import CommandError
 
@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the group to the program's commands."""
     group = commands.add_parser("bench", help="measure what ironswan can do on this machine")
     verbs = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_esp, bench_tunnel.add_parser, bench_scale.add_parser):
+    for add in (_add_esp, bench_tunnel.add_parser, bench_scale.add_parser, bench_flood.add_parser):
         add(verbs)
 
 

@@ -108,6 +108,8 @@ counters! {
     DropBadInner = "drop_bad_inner",
     /// Authentic, yet outside the selectors of its SA.
     DropSelectorMismatch = "drop_selector_mismatch",
+    /// Sent as IKE, and no IKE message by its header.
+    DropIkeMalformed = "drop_ike_malformed",
     /// IKE queue full.
     DropIkeQueueFull = "drop_ike_queue_full",
     /// Notice queue full.

@@ -158,8 +158,9 @@ impl Ingress {
     }
 
     fn take_ike(&self, index: usize, data: &[u8], socket: &UdpSocket, remote: SocketAddr, outlet: &Outlet<'_>) {
-        if data.is_empty() {
-            outlet.counters.count(Counter::DropRunt);
+        if !may_be_ike(data) {
+            let reason = if data.is_empty() { Counter::DropRunt } else { Counter::DropIkeMalformed };
+            outlet.counters.count(reason);
             return;
         }
         let address: IpAddr = self.receiver.local_address(index).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
@@ -338,6 +339,13 @@ fn inner(packet: &[u8], next_header: u8) -> Option<(Flow, usize)> {
     };
     let least = if flow.v6 { 40 } else { usize::from(packet[0] & 15) * 4 };
     (least..=packet.len()).contains(&length).then_some((flow, length))
+}
+
+/// What every IKE message has: an initiator's SPI, and its own length in the header (RFC 7296 3.1). Whatever else is wrong with it is
+/// for the control plane to say; but a flood of garbage must not get there.
+fn may_be_ike(data: &[u8]) -> bool {
+    const HEADER: usize = 28;
+    data.len() >= HEADER && data[..8] != [0; 8] && data[24..HEADER] == (data.len() as u32).to_be_bytes()
 }
 
 fn counter_of(reject: Reject) -> Counter {

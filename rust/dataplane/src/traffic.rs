@@ -13,19 +13,21 @@ const LARGEST: usize = 65_507;
 
 /// Batches of datagrams over one buffer; the kernel only reads it when sending, and nobody reads it after.
 struct Batch {
-    _octets: Vec<u8>,
+    _payloads: Vec<Vec<u8>>,
     _vectors: Vec<libc::iovec>,
     messages: Vec<libc::mmsghdr>,
 }
 
 impl Batch {
-    /// As many whole turns of `sizes` as fit, each datagram with the octets of its turn.
-    fn new(sizes: &[usize]) -> Self {
-        let mut octets = vec![0x55; sizes.iter().copied().max().unwrap_or(0)];
-        let base = octets.as_mut_ptr().cast();
-        let count = BATCH - BATCH % sizes.len().max(1);
-        let sizes = sizes.iter().cycle().take(count);
-        let mut vectors: Vec<_> = sizes.map(|size| libc::iovec { iov_base: base, iov_len: *size }).collect();
+    /// As many whole turns of `payloads` as fit.
+    fn new(mut payloads: Vec<Vec<u8>>) -> Self {
+        let vector = |payload: &mut Vec<u8>| libc::iovec {
+            iov_base: payload.as_mut_ptr().cast(),
+            iov_len: payload.len(),
+        };
+        let turn: Vec<_> = payloads.iter_mut().map(vector).collect();
+        let count = BATCH - BATCH % turn.len().max(1);
+        let mut vectors: Vec<_> = turn.iter().cycle().take(count).copied().collect();
         let messages = vectors
             .iter_mut()
             .map(|vector| {
@@ -36,17 +38,25 @@ impl Batch {
                 message
             })
             .collect();
-        Self { _octets: octets, _vectors: vectors, messages }
+        Self { _payloads: payloads, _vectors: vectors, messages }
     }
 }
 
-/// Sends datagrams of `sizes` octets, in turn, on a connected socket for `duration`, at most `rate` a second (0: as fast
-/// as it goes); how many were sent.
+/// Sends datagrams of `sizes` octets as `send_payloads` does.
 pub fn send(fd: RawFd, sizes: &[usize], duration: Duration, rate: u64) -> io::Result<u64> {
-    if !(1..=BATCH).contains(&sizes.len()) || sizes.iter().any(|size| *size > LARGEST) {
+    if sizes.iter().any(|size| *size > LARGEST) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    let mut batch = Batch::new(sizes);
+    send_payloads(fd, sizes.iter().map(|size| vec![0x55; *size]).collect(), duration, rate)
+}
+
+/// Sends datagrams with these payloads, in turn, on a connected socket for `duration`, at most `rate` a second (0: as fast
+/// as it goes); how many were sent.
+pub fn send_payloads(fd: RawFd, payloads: Vec<Vec<u8>>, duration: Duration, rate: u64) -> io::Result<u64> {
+    if !(1..=BATCH).contains(&payloads.len()) || payloads.iter().any(|payload| payload.len() > LARGEST) {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let mut batch = Batch::new(payloads);
     let whole = batch.messages.len() as u64;
     let start = Instant::now();
     let mut sent = 0_u64;
@@ -105,7 +115,7 @@ pub fn send_spread(fd: RawFd, size: usize, spread: Spread, duration: Duration) -
     if size > LARGEST || spread.addresses == 0 || spread.in_a_row == 0 {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    let mut batch = Batch::new(&[size]);
+    let mut batch = Batch::new(vec![vec![0x55; size]]);
     let mut names = [spread.name(0); BATCH];
     let start = Instant::now();
     let mut sent = 0_u64;
@@ -128,7 +138,7 @@ pub fn send_spread(fd: RawFd, size: usize, spread: Spread, duration: Duration) -
 
 /// Receives datagrams on a bound socket for `duration`; how many came.
 pub fn receive(fd: RawFd, duration: Duration) -> io::Result<u64> {
-    let mut batch = Batch::new(&[LARGEST]);
+    let mut batch = Batch::new(vec![vec![0; LARGEST]]);
     let start = Instant::now();
     let mut received = 0_u64;
     loop {

@@ -24,7 +24,7 @@ mod native {
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]
-    use super::{udp_receive, udp_send, udp_send_mix, udp_send_spread};
+    use super::{udp_receive, udp_send, udp_send_mix, udp_send_payloads, udp_send_spread};
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
@@ -45,6 +45,21 @@ fn udp_send(py: Python<'_>, sock_fd: RawFd, size: usize, seconds: f64, rate: u64
 fn udp_send_mix(py: Python<'_>, sock_fd: RawFd, sizes: Vec<usize>, seconds: f64) -> PyResult<u64> {
     let duration = duration(seconds)?;
     Ok(py.detach(|| traffic::send(sock_fd, &sizes, duration, 0))?)
+}
+
+/// Send datagrams with these payloads in turn, 64 at most, on a connected socket for `seconds`, at most `rate` a second
+/// (0 no limit); how many were sent.
+#[pyfunction]
+#[pyo3(signature = (sock_fd, payloads, seconds, rate=0))]
+fn udp_send_payloads(
+    py: Python<'_>,
+    sock_fd: RawFd,
+    payloads: Vec<Vec<u8>>,
+    seconds: f64,
+    rate: u64,
+) -> PyResult<u64> {
+    let duration = duration(seconds)?;
+    Ok(py.detach(|| traffic::send_payloads(sock_fd, payloads, duration, rate))?)
 }
 
 /// Send datagrams of `size` octets from an unconnected socket for `seconds`, as fast as it goes, `in_a_row` to each of

@@ -21,6 +21,7 @@ PEERS: dict[str, Peer] = {
         veth.PEER,
         forwarder.PEER,
         ironswan.PEER,
+        ironswan.PLAIN,
         strongswan.PEER,
         wireguard.TAILSCALE,
         wireguard.PEER,

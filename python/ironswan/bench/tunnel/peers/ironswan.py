@@ -1,4 +1,4 @@
-"""ironswan itself: two gateway processes as an operator runs them."""
+"""ironswan itself: two gateway processes as an operator runs them, with ESP in UDP and with plain ESP."""
 
 from __future__ import annotations
 
@@ -10,19 +10,34 @@ from ironswan.lab.gateways import Gateway, stop_all
 from ironswan.lab.traffic import Host
 
 
-def _raise(ground: Ground, _: Programs) -> Tunnel:
+def connected(ground: Ground, *, encap: bool = True) -> tuple[Gateway, Gateway]:
+    """Start both gateways and set the tunnel up."""
     secret = secrets.token_hex(32)
     gateways = []
     for here, there in ground.pairs:
         here.namespace.add_address("lo", f"{here.inner}/32")
-        text = swanctl_conf.text(here, there, secret)
+        text = swanctl_conf.text(here, there, secret, encap=encap)
         gateways.append(Gateway(here.namespace, ground.folder, here.name, text))
     ground.stack.callback(stop_all, gateways)
     for gateway in gateways:
         gateway.start()
-    gateways[0].command("up", name=swanctl_conf.CHILD, timeout=20)
-    left, right = (Host(site.namespace, site.inner) for site in (ground.left, ground.right))
-    return Tunnel(left, right, tuple(gateway.pid for gateway in gateways))
+    left, right = gateways
+    left.command("up", name=swanctl_conf.CHILD, timeout=20)
+    return left, right
+
+
+def hosts(ground: Ground) -> tuple[Host, Host]:
+    """The ends that talk through the tunnel."""
+    return Host(ground.left.namespace, ground.left.inner), Host(ground.right.namespace, ground.right.inner)
+
+
+def _raise(ground: Ground, _: Programs) -> Tunnel:
+    return Tunnel(*hosts(ground), tuple(gateway.pid for gateway in connected(ground)))
+
+
+def _raise_plain(ground: Ground, _: Programs) -> Tunnel:
+    return Tunnel(*hosts(ground), tuple(gateway.pid for gateway in connected(ground, encap=False)))
 
 
 PEER = Peer("ironswan", "ironswan, ESP in UDP", swanctl_conf.CIPHER, _raise, own=True)
+PLAIN = Peer("ironswan-esp", "ironswan, plain ESP", swanctl_conf.CIPHER, _raise_plain, own=True)

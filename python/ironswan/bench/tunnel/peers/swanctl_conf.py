@@ -1,4 +1,4 @@
-"""The configuration both ironswan and strongSwan read: one tunnel between two hosts, UDP encapsulation forced."""
+"""The configuration both ironswan and strongSwan read: one tunnel between two hosts, ESP in UDP or plain."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ CIPHER = "AES-128-GCM"
 CHILD = "net"
 
 
-def text(here: Site, there: Site, secret: str) -> str:
+def text(here: Site, there: Site, secret: str, *, encap: bool = True) -> str:
     """The swanctl.conf of one side; `secret` is hexadecimal and the same on both."""
     return f"""connections {{
   bench {{
     version = 2
     local_addrs = {here.outer}
     remote_addrs = {there.outer}
-    encap = yes
+    encap = {"yes" if encap else "no"}
     proposals = {IKE}
     local {{
       auth = psk
