@@ -187,6 +187,8 @@ def test_a_device_that_vanishes_stops_the_data_plane_with_a_notice(joined):
     run("ip", "-n", joined.a.namespace, "link", "del", "ipsec0")
     failed = joined.a.hear(_native.SaNotice)
     assert (failed.kind, failed.spi) == ("worker_failed", 0)
+    assert "ipsec0 is gone" in str(joined.a.plane.failure())
+    assert joined.b.plane.failure() is None
 
 
 def test_a_removed_policy_protects_nothing_and_lets_nothing_out(joined):

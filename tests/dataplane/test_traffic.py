@@ -8,13 +8,15 @@ import pytest
 from two_gateways import INNER, INNER6, inside, run, wait_for
 
 
-def tcp_transfer(pair, source, target, octets):
-    """Send octets over one TCP connection from side a to side b; return what b received."""
+def tcp_transfer(pair, source, target, octets, segment=0):
+    """Send octets over one TCP connection from side a to side b, in segments so long; return what b received."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     with inside(pair.b.namespace):
         listener = socket.create_server((target, 0), family=family)
     with inside(pair.a.namespace):
         client = socket.socket(family)
+    if segment:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
     received = hashlib.sha256()
 
     def serve():
@@ -110,3 +112,13 @@ def test_two_workers_keep_one_sa_within_a_narrow_window(make_pair):
         thread.join()
     wait_for(lambda: pair.b.counter("opened_packets") >= 8_000_000 // 1400)
     assert pair.b.counter("drop_replayed") == 0
+
+
+def test_super_packets_of_very_many_small_segments_arrive(make_pair):
+    """More of them than the transmit arena has room for at first."""
+    pair = make_pair()
+    pair.join()
+    octets = bytes(range(256)) * 8_000
+    assert tcp_transfer(pair, INNER["a"], INNER["b"], octets, segment=88) == hashlib.sha256(octets).hexdigest()
+    assert pair.a.counter("sealed_packets") > len(octets) // 88
+    assert pair.a.plane.batches()["tun_read"][-1] > 0

@@ -212,6 +212,10 @@ class NullDataPlane:
         """Return what `volumes` says of the SA's SPI."""
         return self.volumes.get(self._outbound(handle).spi, (0, 0))
 
+    def failure(self) -> str | None:
+        """See the port."""
+        return "a test says so"
+
     def offloads(self) -> dict[str, bool]:
         """See the port."""
         return {}

@@ -126,6 +126,9 @@ class DataPlane(Protocol):
     def outbound_counters(self, handle: int) -> tuple[int, int]:
         """Return packets and inner octets an outbound SA has carried."""
 
+    def failure(self) -> str | None:
+        """Return why the workers stopped, when nobody told them to."""
+
     def offloads(self) -> dict[str, bool]:
         """Return which offloads are on."""
 

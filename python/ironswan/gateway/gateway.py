@@ -191,7 +191,7 @@ class Gateway:
                 self.manager.peer_moved(item.spi, Endpoint.parse(item.remote_addr, item.remote_port), self.now)
         elif item.kind == "worker_failed":
             if not self.failed.done():
-                self.failed.set_result("the data plane has stopped: a worker failed")
+                self.failed.set_result(f"the data plane has stopped: {self.dataplane.failure()}")
         else:
             self.manager.volume_expired(item.spi, item.kind.startswith("hard"), self.now)
 

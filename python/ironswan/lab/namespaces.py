@@ -115,6 +115,17 @@ class Namespace:
         with self.netlink() as netlink:
             netlink.addr("add", index=self._index(netlink, interface), address=host, prefixlen=int(length))
 
+    def remove_address(self, interface: str, address: str) -> None:
+        """Take an address with its prefix length away from an interface, and with it the routes that need it."""
+        host, _, length = address.partition("/")
+        with self.netlink() as netlink:
+            netlink.addr("del", index=self._index(netlink, interface), address=host, prefixlen=int(length))
+
+    def delete(self, interface: str) -> None:
+        """Delete an interface, whoever made it."""
+        with self.netlink() as netlink:
+            netlink.link("del", index=self._index(netlink, interface))
+
     def add_route(self, destination: str, gateway: str) -> None:
         """Add a route through a neighbour; `default` is a destination too."""
         with self.netlink() as netlink:

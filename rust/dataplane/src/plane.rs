@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -62,6 +62,8 @@ pub struct Shared {
     /// Packet rings are in use.
     pub(crate) rings: AtomicBool,
     pub(crate) stopped: AtomicBool,
+    /// Why the workers stopped, when nobody told them to.
+    pub(crate) failure: OnceLock<String>,
 }
 
 impl Shared {
@@ -133,6 +135,7 @@ impl DataPlane {
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            failure: OnceLock::new(),
         });
         let plane = Self {
             shared,
@@ -359,6 +362,11 @@ impl DataPlane {
     /// Name and index of the TUN.
     pub fn interface(&self) -> (&str, u32) {
         (&self.shared.tun.name, self.shared.tun.index)
+    }
+
+    /// Why the workers stopped, when nobody told them to.
+    pub fn failure(&self) -> Option<&str> {
+        self.shared.failure.get().map(String::as_str)
     }
 
     /// Stops the workers and waits for them. Devices and sockets close when the data plane is dropped.

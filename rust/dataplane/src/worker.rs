@@ -38,13 +38,26 @@ impl Direction {
 /// is routed into it goes nowhere instead of leaving in clear by another way.
 pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction) {
     let station = &shared.stations[index];
-    let result = catch_unwind(AssertUnwindSafe(|| match direction {
+    let work = || match direction {
         Direction::Out => send(shared, station),
         Direction::In => receive(shared, station),
-    }));
-    if !matches!(result, Ok(Ok(()))) {
+    };
+    if let Some(failure) = failure_of(work) {
         shared.stop();
+        shared.failure.get_or_init(|| failure);
         shared.notices.push(Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None });
+    }
+}
+
+/// Does the work and says how it failed, if it did: a panic is a failure as any other.
+fn failure_of(work: impl FnOnce() -> io::Result<()>) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.err().map(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Some(format!("a worker panicked: {}", text.unwrap_or_default()))
+        }
     }
 }
 
@@ -76,8 +89,13 @@ fn send(shared: &Shared, station: &Station) -> io::Result<()> {
         if !released.is_empty() {
             egress.release(released, &outlet);
         }
-        ready = ready && egress.run(queue, &outlet)?;
+        ready = ready && egress.run(queue, &outlet).map_err(|error| gone(&shared.tun.name, &error))?;
     }
+}
+
+/// Reading from a TUN fails only when there is none any more.
+fn gone(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the interface {name} is gone, somebody deleted it ({error})"))
 }
 
 fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
@@ -151,5 +169,19 @@ impl<'a> Inlets<'a> {
         }
         shared.rings.store(in_use, Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "panics are what is tested")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_and_an_error_are_failures_with_their_words() {
+        assert_eq!(failure_of(|| Ok(())), None);
+        assert_eq!(failure_of(|| Err(io::Error::other("no device"))), Some("no device".to_owned()));
+        assert_eq!(failure_of(|| panic!("out of {}", "bounds")), Some("a worker panicked: out of bounds".to_owned()));
+        assert_eq!(failure_of(|| panic!("plainly")), Some("a worker panicked: plainly".to_owned()));
     }
 }

@@ -249,6 +249,11 @@ impl DataPlane {
         self.plane()?.outbound_counters(handle).map_err(refused)
     }
 
+    /// Why the workers stopped, when nobody told them to.
+    fn failure(&self) -> PyResult<Option<String>> {
+        Ok(self.plane()?.failure().map(str::to_owned))
+    }
+
     /// Which offloads are on.
     fn offloads(&self) -> PyResult<HashMap<&'static str, bool>> {
         let plane = self.plane()?;
