@@ -122,3 +122,25 @@ def test_super_packets_of_very_many_small_segments_arrive(make_pair):
     assert tcp_transfer(pair, INNER["a"], INNER["b"], octets, segment=88) == hashlib.sha256(octets).hexdigest()
     assert pair.a.counter("sealed_packets") > len(octets) // 88
     assert pair.a.plane.batches()["tun_read"][-1] > 0
+
+
+@pytest.mark.parametrize("clamping", ["a", "b"])
+@pytest.mark.parametrize("inner", [INNER, INNER6], ids=["inner4", "inner6"])
+def test_either_gateway_lowers_the_mss_of_both_directions(make_pair, clamping, inner):
+    pair = make_pair()
+    pair.join()
+    pair.sides[clamping].plane.clamp_mss(1000)
+    v6 = ":" in inner["a"]
+    family = socket.AF_INET6 if v6 else socket.AF_INET
+    with inside(pair.b.namespace):
+        listener = socket.create_server((inner["b"], 0), family=family)
+    with inside(pair.a.namespace):
+        client = socket.socket(family)
+    with listener, client:
+        client.settimeout(5)
+        client.connect(listener.getsockname()[:2])
+        server, _ = listener.accept()
+        with server:
+            most = 1000 - (60 if v6 else 40)
+            for end in (client, server):
+                assert most - 20 <= end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= most

@@ -113,6 +113,9 @@ SETTINGS = (
     Key("delete_rekeyed_delay", v.TIME, "5s", "how long a rekeyed inbound SA stays", "delete_rekeyed_delay"),
     Key("port", v.PORT, "500", "our IKE port", "port"),
     Key("port_nat_t", v.PORT, "4500", "our port for IKE and ESP in UDP", "port_nat_t"),
+    Key(
+        "mss_clamp", v.BOOLEAN, "yes", "lower the MSS of TCP connections to what the tunnel carries whole", "mss_clamp"
+    ),
     Key("workers", v.integer(1, 64), "1", "pairs of threads that carry packets, one thread a direction", "workers"),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""

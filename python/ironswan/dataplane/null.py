@@ -47,6 +47,7 @@ class NullDataPlane:
         self.volumes: dict[int, tuple[int, int]] = {}
         self.drops: dict[int, dict[str, int]] = {}
         self.closed = False
+        self.mss_mtu = 0
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notices: list[Notice] = []
         self._spis = count(0x00100001)
@@ -162,6 +163,10 @@ class NullDataPlane:
         """See the port."""
         self._record("set_next_hop", handle, interface, mtu, address)
         self._outbound(handle).next_hop = (interface, mtu, address)
+
+    def clamp_mss(self, mtu: int) -> None:
+        """See the port."""
+        self.mss_mtu = mtu
 
     def add_policy(
         self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0

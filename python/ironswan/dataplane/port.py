@@ -97,6 +97,9 @@ class DataPlane(Protocol):
         With None it goes through the kernel's IP, which costs about twice as much.
         """
 
+    def clamp_mss(self, mtu: int) -> None:
+        """Lower the MSS of TCP connections to what fits packets of `mtu` octets; 0 leaves it as it is."""
+
     def add_policy(
         self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0
     ) -> None:

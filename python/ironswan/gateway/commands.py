@@ -184,6 +184,7 @@ class Commands:
         gateway.manager.set_configuration(new, gateway.now)
         gateway.upkeep.configure(new, old)
         self._end_removed()
+        await gateway.fit_mtu()
         await gateway.protection.settled()
         changes = _changes(old.connections, new.connections)
         restart = [key for key in _NOT_RESTARTED if getattr(old.settings, key) != getattr(new.settings, key)]

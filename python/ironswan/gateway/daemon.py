@@ -16,11 +16,10 @@ from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.control.server import ControlServer, claim
 from ironswan.errors import ConfigurationError
 from ironswan.gateway import log as logs
-from ironswan.gateway.addresses import literal
 from ironswan.gateway.commands import Commands
 from ironswan.gateway.gateway import Gateway
 from ironswan.gateway.hardening import harden
-from ironswan.gateway.mtu import iv_and_icv, tun_mtu
+from ironswan.gateway.mtu import LARGEST_MTU, fitting_mtu
 from ironswan.gateway.netlink import MARK, Netlink
 from ironswan.gateway.upkeep import unstartable
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from ironswan.policy.connection import Configuration, Settings
 
 GOODBYE_SECONDS = 2.0
-# On a path of 1,500 octets this leaves room for PPPoE, and payloads are whole blocks of the cipher.
-LARGEST_MTU = 1422
 TUN = Path("/dev/net/tun")
 log = logging.getLogger("ironswan.gateway")
 
@@ -79,9 +76,7 @@ async def _set_up(
 ) -> tuple[int, tuple[Prefix, ...]]:
     name, index = dataplane.interface()
     try:
-        version = 6 if _uses_ipv6(configuration) else 4
-        outer_mtu = await network.outer_mtu(index)
-        mtu = min(LARGEST_MTU, tun_mtu(outer_mtu, version, iv_and_icv(configuration)))
+        mtu = fitting_mtu(configuration, await network.outer_mtu(index))
         return mtu, await network.set_up(index, mtu)
     except Exception as error:  # whatever netlink says, it is one sentence for the operator  # noqa: BLE001
         raise CommandError(ExitCode.PERMISSION, f"cannot set {name} up: {error}") from None
@@ -164,8 +159,3 @@ def obstacle(error: OSError, settings: Settings, tun_name: str) -> str:
             "runs in this network namespace"
         )
     return f"the data plane does not start: {error}"
-
-
-def _uses_ipv6(configuration: Configuration) -> bool:
-    texts = (t for c in configuration.connections for t in (*c.local_addrs, *c.remote_addrs))
-    return any((address := literal(t)) is not None and address.version == 6 for t in texts)

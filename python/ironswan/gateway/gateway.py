@@ -18,6 +18,7 @@ from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, SaNotice
 from ironswan.gateway.addresses import endpoints
 from ironswan.gateway.children import Children
 from ironswan.gateway.log import RateLimit, plain
+from ironswan.gateway.mtu import fitting_mtu
 from ironswan.gateway.next_hops import NextHops
 from ironswan.gateway.operations import Operations
 from ironswan.gateway.policies import Policies, Target
@@ -99,6 +100,7 @@ class Gateway:
         """Begin to serve: protect what is configured to be, start what is configured to start."""
         self.protection.inherit(self.configuration)
         self.upkeep.configure(self.configuration)
+        self._clamp_mss()
         self.protection.changed()
         await self.protection.settled()
         self.loop.add_reader(self.dataplane.fileno(), self._readable)
@@ -120,6 +122,18 @@ class Gateway:
         for entry in self.children:
             self.children.removed(entry.child.child_id)
         self.policies.clear()
+
+    async def fit_mtu(self) -> None:
+        """Bring the interface's MTU in step with the suites that are configured now, and with the links."""
+        mtu = fitting_mtu(self.configuration, await self.network.outer_mtu(self.dataplane.interface()[1]))
+        if mtu != self.mtu:
+            await self.network.set_mtu(mtu)
+            log.info("the MTU is %d now, it was %d", mtu, self.mtu)
+            self.mtu = mtu
+        self._clamp_mss()
+
+    def _clamp_mss(self) -> None:
+        self.dataplane.clamp_mss(self.mtu if self.configuration.settings.mss_clamp else 0)
 
     def command(self, start: Callable[[float], int]) -> asyncio.Future[Outcome]:
         """Give the engine a command; the future of its outcome."""

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
+from ironswan.gateway.addresses import literal
 from ironswan.ike.suites import esp_suite
 from ironswan.policy.connection import Configuration
 from ironswan.policy.proposals import default_proposals
 from ironswan.policy.transforms import Proposal, Protocol, TransformType
+
+# On a path of 1,500 octets this leaves room for PPPoE, and payloads are whole blocks of the cipher.
+LARGEST_MTU = 1422
+
+
+def fitting_mtu(configuration: Configuration, outer_mtu: int) -> int:
+    """The MTU of the TUN for what is configured, on links of `outer_mtu` octets."""
+    texts = (t for c in configuration.connections for t in (*c.local_addrs, *c.remote_addrs))
+    version = 6 if any((address := literal(t)) is not None and address.version == 6 for t in texts) else 4
+    return min(LARGEST_MTU, tun_mtu(outer_mtu, version, iv_and_icv(configuration)))
 
 
 def iv_and_icv(configuration: Configuration) -> int:

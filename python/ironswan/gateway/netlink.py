@@ -50,6 +50,12 @@ class Network(Protocol):
     async def next_hop(self, remote: Address) -> NextHop | None:
         """The neighbour through which our own packets reach an address."""
 
+    async def outer_mtu(self, own_index: int) -> int:
+        """The smallest MTU of the links that are up, our own and loopback left out."""
+
+    async def set_mtu(self, mtu: int) -> None:
+        """Give our interface an MTU."""
+
 
 @dataclass(slots=True)
 class _State:
@@ -151,6 +157,10 @@ class Netlink:
             return min((int(mtu) for mtu in mtus if mtu and mtu >= 576), default=1500)
 
         return await self._call(work)
+
+    async def set_mtu(self, mtu: int) -> None:
+        """Give our interface an MTU."""
+        await self._call(lambda route: route.link("set", index=self._state.index, mtu=mtu))
 
     def _add(self, route: Any, item: Route) -> bool:  # noqa: ANN401
         if item.prefix.version not in self._state.families:

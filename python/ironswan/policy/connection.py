@@ -135,6 +135,7 @@ class Settings:
     delete_rekeyed_delay: float = 5.0
     port: int = 500
     port_nat_t: int = 4500
+    mss_clamp: bool = True
     workers: int = 1
 
 

@@ -3,11 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
 use crate::flow::{Flow, Ports};
+use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::outbound::OutboundEntry;
 use crate::plain::Plain;
@@ -129,6 +131,9 @@ impl Egress {
         };
         let entry = policy.bound().or_else(|| hold(policy, &flow, frame, outlet))?;
         entry.prefetch();
+        let (header, packet) = self.frames[turn][..length].split_at_mut(vnet::LEN);
+        let partial = header[0] & vnet::NEEDS_CSUM != 0;
+        mss::clamp(packet, &flow, outlet.shared.mss_mtu.load(Relaxed), partial);
         Some(Classified { length, next_header: if flow.v6 { IPV6 } else { IPV4 }, entry })
     }
 

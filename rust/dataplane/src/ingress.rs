@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::Guard;
 use ironswan_esp::{Drop as Reject, Opened};
@@ -15,6 +16,7 @@ use crate::counters::{Counter, Counters};
 use crate::egress::Outlet;
 use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Lookahead};
+use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::tally::Batch;
 use crate::tun::{Offloads, TunQueue};
@@ -257,7 +259,7 @@ impl<'a> Run<'a> {
 
     /// Where the inner packet of the ESP packet at `start` lies, when everything about it is right.
     #[inline]
-    fn accept(&mut self, octets: &[u8], start: usize, opened: Result<Opened, Reject>) -> Option<Range<usize>> {
+    fn accept(&mut self, octets: &mut [u8], start: usize, opened: Result<Opened, Reject>) -> Option<Range<usize>> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(reject) => {
@@ -267,7 +269,7 @@ impl<'a> Run<'a> {
         };
         self.packets += 1;
         let range = start + opened.range.start..start + opened.range.end;
-        let packet = &octets[range.clone()];
+        let packet = &mut octets[range.clone()];
         let Some((flow, length)) = inner(packet, opened.next_header) else {
             self.drop(Counter::DropBadInner, 1);
             return None;
@@ -279,6 +281,7 @@ impl<'a> Run<'a> {
             }
             self.flow = Some(flow);
         }
+        mss::clamp(&mut packet[..length], &flow, self.outlet.shared.mss_mtu.load(Relaxed), false);
         self.octets += length as u64;
         Some(range.start..range.start + length)
     }

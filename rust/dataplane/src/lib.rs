@@ -15,6 +15,7 @@ pub mod inbound;
 mod index;
 mod ingress;
 pub mod limits;
+mod mss;
 mod notice;
 pub mod outbound;
 mod packet_ring;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -56,6 +56,8 @@ pub struct Shared {
     pub(crate) spd: Spd,
     pub(crate) notices: Notices,
     pub(crate) segmentation: bool,
+    /// The MTU that TCP connections get an MSS for; 0: theirs stays.
+    pub(crate) mss_mtu: AtomicUsize,
     pub(crate) offload_mode: OffloadMode,
     /// Some SA sends plain ESP, and will hear it.
     pub(crate) plain_wanted: AtomicBool,
@@ -131,6 +133,7 @@ impl DataPlane {
             spd: Spd::default(),
             notices: Notices::new()?,
             segmentation,
+            mss_mtu: AtomicUsize::new(0),
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
@@ -261,6 +264,11 @@ impl DataPlane {
             self.shared.stations.iter().for_each(|station| station.wake(Direction::In).signal());
         }
         Ok(endpoint)
+    }
+
+    /// Lowers the MSS of TCP connections from now on to what fits packets of `mtu` octets; 0 leaves it as it is.
+    pub fn clamp_mss(&self, mtu: usize) {
+        self.shared.mss_mtu.store(mtu, Ordering::Relaxed);
     }
 
     /// Adds a policy without SA.

@@ -21,10 +21,8 @@ struct Batch {
 impl Batch {
     /// As many whole turns of `payloads` as fit.
     fn new(mut payloads: Vec<Vec<u8>>) -> Self {
-        let vector = |payload: &mut Vec<u8>| libc::iovec {
-            iov_base: payload.as_mut_ptr().cast(),
-            iov_len: payload.len(),
-        };
+        let vector =
+            |payload: &mut Vec<u8>| libc::iovec { iov_base: payload.as_mut_ptr().cast(), iov_len: payload.len() };
         let turn: Vec<_> = payloads.iter_mut().map(vector).collect();
         let count = BATCH - BATCH % turn.len().max(1);
         let mut vectors: Vec<_> = turn.iter().cycle().take(count).copied().collect();

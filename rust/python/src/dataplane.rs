@@ -189,6 +189,13 @@ impl DataPlane {
         self.plane()?.set_next_hop(handle, next_hop).map_err(refused)
     }
 
+    /// Lower the MSS of TCP connections to what fits packets of `mtu` octets; 0 leaves it as it is.
+    #[pyo3(signature = (mtu))]
+    fn clamp_mss(&self, mtu: usize) -> PyResult<()> {
+        self.plane()?.clamp_mss(mtu);
+        Ok(())
+    }
+
     /// Add a policy without SA; lower priority numbers are asked first.
     #[pyo3(signature = (policy_id, local_ts, remote_ts, *, priority=0))]
     #[allow(clippy::needless_pass_by_value)]

@@ -51,13 +51,7 @@ fn udp_send_mix(py: Python<'_>, sock_fd: RawFd, sizes: Vec<usize>, seconds: f64)
 /// (0 no limit); how many were sent.
 #[pyfunction]
 #[pyo3(signature = (sock_fd, payloads, seconds, rate=0))]
-fn udp_send_payloads(
-    py: Python<'_>,
-    sock_fd: RawFd,
-    payloads: Vec<Vec<u8>>,
-    seconds: f64,
-    rate: u64,
-) -> PyResult<u64> {
+fn udp_send_payloads(py: Python<'_>, sock_fd: RawFd, payloads: Vec<Vec<u8>>, seconds: f64, rate: u64) -> PyResult<u64> {
     let duration = duration(seconds)?;
     Ok(py.detach(|| traffic::send_payloads(sock_fd, payloads, duration, rate))?)
 }

@@ -47,6 +47,7 @@ class RecordedNetwork:
 
     own: tuple[Address, ...]
     routes: set[Route] = field(default_factory=set)
+    mtu: int = 0
     next_hops: dict[Address, NextHop] = field(default_factory=dict)
 
     async def apply(self, add: frozenset[Route], remove: frozenset[Route]) -> frozenset[Route]:
@@ -55,6 +56,12 @@ class RecordedNetwork:
 
     async def addresses(self) -> tuple[Address, ...]:
         return self.own
+
+    async def outer_mtu(self, own_index: int) -> int:
+        return 1500
+
+    async def set_mtu(self, mtu: int) -> None:
+        self.mtu = mtu
 
     async def next_hop(self, remote: Address) -> NextHop | None:
         return self.next_hops.get(remote)

@@ -12,8 +12,10 @@ from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.errors import ConfigurationError, Problem
 from ironswan.gateway import commands
 from ironswan.gateway.routes import Kind
-from ironswan.policy.connection import Configuration, StartAction
+from ironswan.policy.connection import Configuration, Settings, StartAction
+from ironswan.policy.proposals import parse_proposal
 from ironswan.policy.selectors import parse_selector
+from ironswan.policy.transforms import Protocol
 
 
 def loads(monkeypatch: pytest.MonkeyPatch, new: Configuration) -> None:
@@ -137,5 +139,30 @@ def test_what_only_a_start_changes_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
     async def scenario(left: Side, _: Side) -> None:
         assert (await left.do("reload"))["needs_restart"] == ["port"]
+
+    play(scenario)
+
+
+def test_mtu_follows_the_suites_that_are_configured_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    wider = child("left", esp_proposals=(parse_proposal("aes256-sha512", Protocol.ESP),))
+    loads(monkeypatch, configuration("left", children=(wider,)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("reload")
+        first = left.gateway.mtu
+        assert left.network.mtu == left.plane.mss_mtu == first > 1300
+        loads(monkeypatch, configuration("left"))
+        await left.do("reload")
+        assert left.gateway.mtu == left.network.mtu == left.plane.mss_mtu > first
+
+    play(scenario)
+
+
+def test_mss_clamp_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, replace(configuration("left"), settings=Settings(mss_clamp=False)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("reload")
+        assert left.plane.mss_mtu == 0 < left.gateway.mtu
 
     play(scenario)
