@@ -100,7 +100,7 @@ def test_udp_datagrams_of_many_sizes_arrive_in_order(joined):
 
 
 def test_two_workers_keep_one_sa_within_a_narrow_window(make_pair):
-    pair = make_pair(workers=2)
+    pair = make_pair(workers=2, b={"workers": 1})
     pair.join(replay_window=32)
     threads = []
     for port in range(4):

@@ -90,9 +90,9 @@ class Side:
 
 
 class Pair:
-    """Sides `a` and `b`; `join` installs one SA each way and policies 4 and 6."""
+    """Sides `a` and `b`; `join` installs one SA each way and policies 4 and 6. `b` holds what is different there."""
 
-    def __init__(self, tag: str, *, outer6: bool = False, **options: Any) -> None:
+    def __init__(self, tag: str, *, outer6: bool = False, b: dict[str, Any] | None = None, **options: Any) -> None:
         self.outer = OUTER6 if outer6 else OUTER
         self.names = {x: f"{PREFIX}{tag}{x}" for x in "ab"}
         self.sides: dict[str, Side] = {}
@@ -122,7 +122,7 @@ class Pair:
             run(*ns, "addr", "add", f"{OUTER6[x]}/64", "dev", veth[x], "nodad")
             run(*ns, "link", "set", veth[x], "up")
             with inside(self.names[x]):
-                plane = _native.DataPlane(tun_name="ipsec0", **options)
+                plane = _native.DataPlane(tun_name="ipsec0", **(options | (b or {}) if x == "b" else options))
             self.sides[x] = Side(x, self.names[x], plane)
             y = "b" if x == "a" else "a"
             run(*ns, "addr", "add", f"{INNER[x]}/32", "dev", "lo")

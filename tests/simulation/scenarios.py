@@ -78,12 +78,17 @@ def network(
     sun_settings: Settings | None = None,
     sun_secret: SharedSecret = SECRET,
     delay: float = 0.05,
+    workers: tuple[int, int] = (1, 1),
 ) -> Network:
     moon = moon or connection()
     settings = settings or Settings()
     ours = Configuration((moon,), (SECRET,), settings)
     theirs = Configuration((sun or mirrored(moon),), (sun_secret,), sun_settings or settings)
-    return Network(Host("moon", MOON, ours, seed), Host("sun", SUN, theirs, seed), seed, delay=delay)
+    hosts = (
+        Host("moon", MOON, ours, seed, workers[0]),
+        Host("sun", SUN, theirs, seed, workers[1]),
+    )
+    return Network(*hosts, seed, delay=delay)
 
 
 def established(*arguments, **more) -> Network:

@@ -25,9 +25,14 @@ def endpoint(address: str, port: int = 500) -> Endpoint:
     return Endpoint(ip_address(address), port)
 
 
+def use(child: ev.ChildSa) -> str:
+    """What an SA is for: all of a child's packets, or those of one worker."""
+    return child.name if child.worker is None else f"{child.name}/{child.worker}"
+
+
 @dataclass
 class DataPlane:
-    """What one side's data plane has installed; `current` is the SA its policy sends on, by child name."""
+    """What one side's data plane has installed; `current` is the SA its policy sends on, by child name (`use`)."""
 
     inbound: dict[int, ev.ChildSa] = field(default_factory=dict)
     outbound: dict[int, ev.ChildSa] = field(default_factory=dict)
@@ -45,11 +50,11 @@ class DataPlane:
             self.known[child.child_id] = child
             if event.outbound:
                 self.outbound[child.child_id] = child
-                self.current[child.name] = child.child_id
+                self.current[use(child)] = child.child_id
         elif isinstance(event, ev.ChildOutboundReady):
             child = self.known[event.child_id]
             self.outbound[child.child_id] = child
-            self.current[child.name] = child.child_id
+            self.current[use(child)] = child.child_id
         elif isinstance(event, ev.ChildOutboundRemoved):
             self._stop(event.child_id)
         elif isinstance(event, ev.ChildRemoved):
@@ -58,22 +63,23 @@ class DataPlane:
 
     def _stop(self, child_id: int) -> None:
         child = self.outbound.pop(child_id, None)
-        if child is not None and self.current.get(child.name) == child_id:
-            del self.current[child.name]
+        if child is not None and self.current.get(use(child)) == child_id:
+            del self.current[use(child)]
             self.outages.append(child.name)
 
 
 class Host:
     """One endpoint: engine, data plane, everything that happened."""
 
-    def __init__(self, name: str, address: str, configuration: Configuration, seed: int) -> None:
+    def __init__(self, name: str, address: str, configuration: Configuration, seed: int, workers: int = 1) -> None:
         self.name = name
         self.endpoint = endpoint(address)
         self.random = random.Random(f"{seed}/{name}")
         self.spis = 0x1000 if name == "moon" else 0x9000
         self.released: list[int] = []
+        self.asked: list[int | None] = []
         self.bias: list[int] = []
-        environment = Environment(self._entropy, self._allocate, self.released.append)
+        environment = Environment(self._entropy, self._allocate, self.released.append, workers)
         self.engine = IkeManager(configuration, environment)
         self.plane = DataPlane()
         self.events: list[ev.Event] = []
@@ -84,8 +90,9 @@ class Host:
         drawn = self.random.randbytes(count)
         return bytes([self.bias.pop(0)]) + drawn[1:] if count == 32 and self.bias else drawn
 
-    def _allocate(self) -> int:
+    def _allocate(self, worker: int | None = None, /) -> int:
         self.spis += 1
+        self.asked.append(worker)
         return self.spis
 
     def of(self, kind: type) -> list:

@@ -23,7 +23,8 @@ def lines(document: Document) -> Iterator[str]:
     yield from _table(plane["offloads"].items(), lambda on: "on" if on else "off")
     counters = plane["counters"]
     yield "\n  carried"
-    yield from _table((item for item in counters.items() if "drop" not in item[0]), str)
+    carried = ((name, count) for name, count in counters.items() if "drop" not in name)
+    yield from _table(((name, _by_worker(plane, name, count)) for name, count in carried), str)
     dropped = sorted((item for item in counters.items() if "drop" in item[0] and item[1]), key=lambda item: -item[1])
     yield "\n  dropped" if dropped else "\n  dropped: nothing"
     yield from _table(((name.removeprefix("drop_"), count) for name, count in dropped), str)
@@ -37,6 +38,11 @@ def _table(items: Iterable[tuple[str, Any]], shown: Any) -> Iterator[str]:  # no
     names, values = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
     for name, value in rows:
         yield f"    {name:<{names}}  {value:>{values}}"
+
+
+def _by_worker(plane: Document, name: str, count: int) -> str:
+    each = [counters[name] for counters in plane["worker_counters"]]
+    return f"{count} ({' + '.join(map(str, each))})" if count and len(each) > 1 else str(count)
 
 
 def _by_sa(document: Document) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _lines(document: Document, dataplane: bool) -> Iterator[str]:
     on = [name for name, state in plane["offloads"].items() if state]
     yield (
         f"ironswan {document['version']}, up {seconds(document['uptime'])}; {plane['interface']} MTU {plane['mtu']}; "
-        f"offloads: {' '.join(on) or 'none'}"
+        f"workers: {plane['workers']}; offloads: {' '.join(on) or 'none'}"
     )
     running: dict[str, list[Document]] = {}
     for sa in document["ike_sas"]:
@@ -85,8 +85,9 @@ def _ike_sa(sa: Document) -> Iterator[str]:
 
 
 def _child(child: Document) -> Iterator[str]:
+    own = "" if child["worker"] is None else f" for worker {child['worker']}"
     yield (
-        f"  {child['name']}: {child['state']}, {child['suite']}, "
+        f"  {child['name']}{own}: {child['state']}, {child['suite']}, "
         f"SPIs {child['inbound_spi']} in {child['outbound_spi']} out, "
         f"age {seconds(child['age'])}, rekey in {seconds(child['rekey_in'])}"
     )

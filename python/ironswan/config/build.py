@@ -17,6 +17,7 @@ from ironswan.policy.connection import (
     EndAction,
     LocalAuth,
     Mode,
+    PerCpuSas,
     RemoteAuth,
     Settings,
     SharedSecret,
@@ -152,6 +153,8 @@ def _child(path: str, name: str, section: Section, problems: Problems) -> ChildP
     _lifetimes(fields)
     if "mode" in fields:
         fields["mode"] = Mode(fields["mode"])
+    if "per_cpu_sas" in fields:
+        fields["per_cpu_sas"] = PerCpuSas(fields["per_cpu_sas"])
     for key, action in (("start_action", StartAction), ("close_action", EndAction), ("dpd_action", EndAction)):
         if key in fields:
             fields[key] = action(fields[key])

@@ -87,14 +87,27 @@ CHILD = (
     Key("start_action", v.START_ACTION, "none", "at load: wait for traffic, set up, or both", "start_action"),
     Key("close_action", v.END_ACTION, "none", "after the peer closed it", "close_action"),
     Key("dpd_action", v.END_ACTION, "none", "after the peer was found dead", "dpd_action"),
-    Key("replay_window", v.REPLAY_WINDOW, "32", "packets a late one may be behind", "replay_window"),
+    Key(
+        "replay_window",
+        v.REPLAY_WINDOW,
+        "32",
+        "packets a late one may be behind; with several workers at least 4096",
+        "replay_window",
+    ),
+    Key(
+        "per_cpu_sas",
+        v.PER_CPU_SAS,
+        "no",
+        "a Child SA for each worker that has packets, beside the one for all (RFC 9611); `encap`: from a UDP port each",
+        "per_cpu_sas",
+    ),
     Key("sha256_96", v.BOOLEAN, "no", "cut `sha256` off at 96 bits for a peer that does; not negotiated", "sha256_96"),
 )
 CHILD_UNSUPPORTED = _unsupported("""
     ah_proposals updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
     policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 interface hw_offload=no|auto
     mark_in=0|0/0 mark_out=0|0/0 mark_in_sa=no|false|0 set_mark_in=0|0/0 set_mark_out=0|0/0 if_id_in=0 if_id_out=0
-    label label_mode=system tfc_padding=0 per_cpu_sas=no|false|0 rand_bytes=0 rand_packets=0
+    label label_mode=system tfc_padding=0 rand_bytes=0 rand_packets=0
     copy_df=yes|true|1 copy_ecn=yes|true|1 copy_dscp=out icmp=no|false|0
 """)
 SECRET = (
@@ -116,7 +129,13 @@ SETTINGS = (
     Key(
         "mss_clamp", v.BOOLEAN, "yes", "lower the MSS of TCP connections to what the tunnel carries whole", "mss_clamp"
     ),
-    Key("workers", v.integer(1, 64), "1", "pairs of threads that carry packets, one thread a direction", "workers"),
+    Key(
+        "workers",
+        v.WORKERS,
+        "1",
+        "pairs of threads that carry packets, one thread a direction; `auto`: a pair for each CPU we may use",
+        "workers",
+    ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32

@@ -18,6 +18,7 @@ def open_dataplane(
 ) -> DataPlane:
     """Create the TUN device, bind the UDP ports and start the workers, in this thread's network namespace.
 
+    `workers` 0: as many as there are CPUs for this process.
     `offloads` is "auto", "on" (an error where the kernel has none) or "off". Raises OSError.
     """
     return _native.DataPlane(

@@ -32,13 +32,16 @@ class InstalledPolicy:
     remote_ts: list[Selector]
     priority: int
     handle: int | None = None
+    own: dict[int, int] = field(default_factory=dict)
+    """Handles that single workers are bound to."""
 
 
 class NullDataPlane:
     """Records calls in `calls`, keeps the state they make, and gives what `tell` was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
         """Start empty."""
+        self._workers = workers
         self.calls: list[tuple[str, tuple[object, ...]]] = []
         self.sent: list[tuple[str, int, str, int, bytes]] = []
         self.inbound: dict[int, InstalledSa] = {}
@@ -50,7 +53,7 @@ class NullDataPlane:
         self.mss_mtu = 0
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notices: list[Notice] = []
-        self._spis = count(0x00100001)
+        self._spis = count(1)
         self._handles = count(1)
         self._allocated: set[int] = set()
 
@@ -75,9 +78,10 @@ class NullDataPlane:
         self.sent.append((local_addr, local_port, remote_addr, remote_port, data))
         return True
 
-    def allocate_spi(self) -> int:
-        """See the port."""
-        spi = next(self._spis)
+    def allocate_spi(self, worker: int | None = None) -> int:
+        """See the port; the remainder of the SPI's upper bits is the worker."""
+        number = next(self._spis)
+        spi = number + (((worker or 0) + self._workers) << 20)
         self._allocated.add(spi)
         return spi
 
@@ -142,6 +146,7 @@ class NullDataPlane:
         for policy in self.policies.values():
             if policy.handle == handle:
                 policy.handle = None
+            policy.own = {worker: own for worker, own in policy.own.items() if own != handle}
 
     def update_endpoint(
         self,
@@ -177,14 +182,25 @@ class NullDataPlane:
         self._record("add_policy", policy_id)
         self.policies[policy_id] = InstalledPolicy(local_ts, remote_ts, priority)
 
-    def bind_policy(self, policy_id: int, handle: int | None) -> None:
+    def bind_policy(self, policy_id: int, handle: int | None, *, worker: int | None = None) -> None:
         """See the port."""
-        if policy_id not in self.policies:
-            raise ValueError(f"no policy {policy_id}")
+        policy = self._policy(policy_id)
         if handle is not None:
             self._outbound(handle)
-        self._record("bind_policy", policy_id, handle)
-        self.policies[policy_id].handle = handle
+        if worker is None:
+            self._record("bind_policy", policy_id, handle)
+            policy.handle = handle
+            return
+        self._record("bind_own", policy_id, handle, worker)
+        if handle is None:
+            policy.own.pop(worker, None)
+        else:
+            policy.own[worker] = handle
+
+    def invite(self, policy_id: int, worker: int) -> None:
+        """See the port."""
+        self._policy(policy_id)
+        self._record("invite", policy_id, worker)
 
     def remove_policy(self, policy_id: int) -> None:
         """See the port."""
@@ -206,6 +222,14 @@ class NullDataPlane:
     def outbound_drops(self, handle: int) -> dict[str, int]:
         """Return what `drops` says of the SA's SPI."""
         return self.drops.get(self._outbound(handle).spi, {})
+
+    def worker_counters(self) -> list[dict[str, int]]:
+        """See the port."""
+        return [{} for _ in range(self._workers)]
+
+    def workers(self) -> int:
+        """See the port."""
+        return self._workers
 
     def inbound_counters(self, spi: int) -> tuple[int, int]:
         """Return what `volumes` says of the SPI."""
@@ -237,6 +261,11 @@ class NullDataPlane:
 
     def _record(self, name: str, *arguments: object) -> None:
         self.calls.append((name, arguments))
+
+    def _policy(self, policy_id: int) -> InstalledPolicy:
+        if policy_id not in self.policies:
+            raise ValueError(f"no policy {policy_id}")
+        return self.policies[policy_id]
 
     def _outbound(self, handle: int) -> InstalledSa:
         if handle not in self.outbound:

@@ -25,8 +25,8 @@ class DataPlane(Protocol):
     def send(self, local_addr: str, local_port: int, remote_addr: str, remote_port: int, data: bytes) -> bool:
         """Send an IKE message (marker added on the shared port) or a keepalive; False when the kernel refuses."""
 
-    def allocate_spi(self) -> int:
-        """Reserve an inbound SPI."""
+    def allocate_spi(self, worker: int | None = None) -> int:
+        """Reserve an inbound SPI whose packets go to a worker; to each in turn when none is named."""
 
     def release_spi(self, spi: int) -> None:
         """Give an inbound SPI back, with the SA on it; unknown ones are ignored."""
@@ -74,6 +74,7 @@ class DataPlane(Protocol):
         """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair.
 
         `udp_encap`: ESP in UDP between these ports (RFC 3948), else as protocol 50 between the addresses.
+        A local port of 0 is a port that only the worker that sends has, for receivers that spread load by ports.
         """
 
     def remove_outbound(self, handle: int) -> None:
@@ -105,8 +106,14 @@ class DataPlane(Protocol):
     ) -> None:
         """Add a policy without SA; lower priority numbers are asked first."""
 
-    def bind_policy(self, policy_id: int, handle: int | None) -> None:
-        """Let a policy use another outbound SA, or none (its packets are held); held packets are sent."""
+    def bind_policy(self, policy_id: int, handle: int | None, *, worker: int | None = None) -> None:
+        """Let a policy use another outbound SA, or none (its packets are held); held packets are sent.
+
+        With `worker`: the SA of that worker alone. Without one of its own it uses the policy's.
+        """
+
+    def invite(self, policy_id: int, worker: int) -> None:
+        """Let a worker without an SA of its own ask for one, once, by an Acquire, when it has packets of the policy."""
 
     def remove_policy(self, policy_id: int) -> None:
         """Remove a policy, so that its packets are dropped; unknown ids are ignored."""
@@ -122,6 +129,12 @@ class DataPlane(Protocol):
 
     def outbound_drops(self, handle: int) -> dict[str, int]:
         """Return the packets an outbound SA has dropped, by reason."""
+
+    def worker_counters(self) -> list[dict[str, int]]:
+        """Return the same for each worker."""
+
+    def workers(self) -> int:
+        """Return how many threads carry packets."""
 
     def inbound_counters(self, spi: int) -> tuple[int, int]:
         """Return packets and inner octets an inbound SA has carried."""

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ironswan.gateway.own_sas import OwnSas
 from ironswan.gateway.policies import Policies, as_tuples
 from ironswan.ike.events import ChildSa
 from ironswan.ike.types import Endpoint
+from ironswan.policy.connection import PerCpuSas
 
 if TYPE_CHECKING:
     from ironswan.dataplane.port import DataPlane
@@ -29,6 +31,12 @@ class Installed:
         return self.child.connection, self.child.name
 
 
+def _source_port(child: ChildSa) -> int:
+    """0 stands for the sending worker's own port."""
+    own = child.worker is not None and child.policy.per_cpu_sas is PerCpuSas.ENCAP
+    return 0 if own else child.local.port
+
+
 class Children:
     """All Child SAs of the gateway."""
 
@@ -36,6 +44,7 @@ class Children:
         """None yet."""
         self._dataplane = dataplane
         self._policies = policies
+        self.own = OwnSas(dataplane, policies)
         self._installed: dict[int, Installed] = {}
 
     def __iter__(self) -> Iterator[Installed]:
@@ -84,7 +93,7 @@ class Children:
             child.keymat_out,
             esn=child.esn,
             local_addr=str(child.local.address),
-            local_port=child.local.port,
+            local_port=_source_port(child),
             remote_addr=str(child.remote.address),
             remote_port=child.remote.port,
             key_owner=child.inbound_spi,
@@ -106,7 +115,8 @@ class Children:
         """The peer receives on it: send on it."""
         entry = self._installed.get(child_id)
         if entry is not None and entry.handle is not None:
-            self._policies.use(child_id, entry.handle)
+            self._policies.use(child_id, entry.handle, entry.child.worker)
+            self.own.sends(entry.child)
 
     def outbound_removed(self, child_id: int) -> None:
         """Send on it no more; it still receives."""
@@ -123,7 +133,9 @@ class Children:
         if entry is None:
             return None
         self.outbound_removed(child_id)
+        policy = self._policies.policy_of(child_id)
         self._policies.leave(child_id)
+        self.own.gone(entry.child, policy)
         self._dataplane.remove_inbound(entry.child.inbound_spi)
         return self._installed.pop(child_id)
 
@@ -137,7 +149,7 @@ class Children:
                 self._dataplane.update_endpoint(
                     entry.handle,
                     str(local.address),
-                    local.port,
+                    _source_port(entry.child),
                     str(remote.address),
                     remote.port,
                     udp_encap=entry.child.udp_encap,

@@ -62,7 +62,8 @@ class Gateway:
         self.mark = mark
         self.mtu = mtu
         self.loop = asyncio.get_running_loop()
-        self.manager = IkeManager(configuration, Environment(entropy, self._allocate_spi, self._release_spi))
+        environment = Environment(entropy, self._allocate_spi, self._release_spi, dataplane.workers())
+        self.manager = IkeManager(configuration, environment)
         self.policies = Policies(dataplane)
         self.children = Children(dataplane, self.policies)
         self.protection = Protection(network, self.policies, stale)
@@ -162,8 +163,8 @@ class Gateway:
         """All IKE SAs now."""
         return tuple(self.manager.snapshot(self.now))
 
-    def _allocate_spi(self) -> int:
-        spi = self.dataplane.allocate_spi()
+    def _allocate_spi(self, worker: int | None = None, /) -> int:
+        spi = self.dataplane.allocate_spi(worker)
         self._spis[spi] = self.now
         return spi
 
@@ -192,10 +193,20 @@ class Gateway:
             self._notice(item)
 
     def _acquire(self, item: Acquire) -> None:
+        if item.worker is not None:
+            self._acquire_own(item.policy_id, item.worker)
+            return
         target = self.policies.acquirer(item.policy_id)
         if target is not None:
             packet = Packet(ip_address(item.src), ip_address(item.dst), item.protocol, item.sport, item.dport)
             self.upkeep.acquire(target, packet)
+
+    def _acquire_own(self, policy_id: int, worker: int) -> None:
+        child = self.policies.carrier(policy_id, None)
+        if child is None or self.policies.carrier(policy_id, worker) is not None:
+            return
+        asked = self.command(lambda now: self.manager.add_own(child, worker, now))
+        asked.add_done_callback(lambda done: self.children.own.answered(policy_id, worker, done.result()))
 
     def _notice(self, item: SaNotice) -> None:
         if item.kind == "first_packet":

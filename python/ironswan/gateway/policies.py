@@ -1,6 +1,7 @@
 """Outbound policies in the data plane: one for each negotiated pair of selectors, one for each trap below them.
 
 A policy of Child SAs may have several SAs (a rekey, both sides starting at once); the newest that may send carries it.
+A worker may have SAs of its own beside those for all (RFC 9611): of these too the newest counts.
 """
 
 from __future__ import annotations
@@ -50,8 +51,15 @@ class _Policy:
     target: Target
     local: Selectors
     remote: Selectors
-    # Outbound handles by child id, in the order in which they became usable; the last one is bound.
-    handles: dict[int, int] = field(default_factory=dict)
+    # Outbound handles by child id, with the worker each is for, in the order in which they became usable.
+    handles: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    # What the data plane was told, for all (None) and for each worker.
+    bound: dict[int | None, int | None] = field(default_factory=dict)
+
+    def carrier(self, worker: int | None) -> int | None:
+        """The child whose SA carries the packets of a worker, or of all; where none is for all, any does."""
+        own = [child for child, (_, place) in self.handles.items() if place == worker]
+        return next(reversed(own or list(self.handles) if worker is None else own), None)
 
 
 class Policies:
@@ -104,12 +112,12 @@ class Policies:
             self._negotiated[key] = self._make(target, local, remote, trap=False)
         self._members[child_id] = key
 
-    def use(self, child_id: int, handle: int) -> None:
-        """Send on this SA from now on."""
+    def use(self, child_id: int, handle: int, worker: int | None = None) -> None:
+        """Send on this SA from now on; a worker's own carries what that worker has."""
         policy = self._negotiated[self._members[child_id]]
         policy.handles.pop(child_id, None)
-        policy.handles[child_id] = handle
-        self._dataplane.bind_policy(policy.id, handle)
+        policy.handles[child_id] = (handle, worker)
+        self._rebind(policy, worker)
 
     def disuse(self, child_id: int) -> None:
         """Send on this SA no more; another of the same policy takes over, else packets are held."""
@@ -117,11 +125,31 @@ class Policies:
         if key is None:
             return
         policy = self._negotiated[key]
-        bound = next(reversed(policy.handles), None)
-        policy.handles.pop(child_id, None)
-        if bound == child_id:
-            heir = next(reversed(policy.handles.values()), None)
-            self._dataplane.bind_policy(policy.id, heir)
+        if (handle := policy.handles.pop(child_id, None)) is not None:
+            self._rebind(policy, handle[1])
+
+    def _rebind(self, policy: _Policy, worker: int | None) -> None:
+        """Tell the data plane what changed for a worker, and for all."""
+        for place in dict.fromkeys((worker, None)):
+            child = policy.carrier(place)
+            handle = None if child is None else policy.handles[child][0]
+            if handle == policy.bound.get(place):
+                continue
+            policy.bound[place] = handle
+            if place is None:
+                self._dataplane.bind_policy(policy.id, handle)
+            else:
+                self._dataplane.bind_policy(policy.id, handle, worker=place)
+
+    def policy_of(self, child_id: int) -> int | None:
+        """The policy that a Child SA is of."""
+        key = self._members.get(child_id)
+        return None if key is None else self._negotiated[key].id
+
+    def carrier(self, policy_id: int, worker: int | None) -> int | None:
+        """The child whose SA carries the packets of a worker, or of all, of this policy."""
+        policy = self._by_id.get(policy_id)
+        return None if policy is None else policy.carrier(worker)
 
     def leave(self, child_id: int) -> None:
         """The SA is gone; its policy goes with the last one."""

@@ -27,9 +27,11 @@ def document(gateway: Gateway, started: float) -> JsonObject:
         "dataplane": {
             "interface": gateway.dataplane.interface()[0],
             "mtu": gateway.mtu,
+            "workers": gateway.dataplane.workers(),
             "offloads": dict(sorted(gateway.dataplane.offloads().items())),
             "counters": dict(sorted(gateway.dataplane.counters().items())),
             "batches": dict(sorted(gateway.dataplane.batches().items())),
+            "worker_counters": [dict(sorted(each.items())) for each in gateway.dataplane.worker_counters()],
         },
     }
 
@@ -90,6 +92,7 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "rekey_in": _seconds(child.rekey_in),
         "expires_in": _seconds(child.expires_in),
         "outbound": child.outbound,
+        "worker": child.worker,
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
     }

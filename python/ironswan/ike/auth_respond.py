@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ironswan.ike import child_create
 from ironswan.ike.auth import SHARED_KEY_MIC, own_auth, peer_auth_is_valid
-from ironswan.ike.child_negotiation import answer
 from ironswan.ike.children import install
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.lifetime import announce, established
@@ -64,8 +63,7 @@ def _accept(sa: IkeSa, payloads: Payloads, secret: bytes, now: float) -> Payload
 
 def _first_child(sa: IkeSa, payloads: Payloads, now: float) -> Payloads:
     """The child, or why there is none; the IKE SA stays either way (RFC 7296 1.2)."""
-    policy = child_create.policy_for(sa, payloads)
-    granted = policy if isinstance(policy, Refusal) else answer(sa, policy, payloads, in_auth=True)
+    granted = child_create.grant(sa, payloads, in_auth=True)
     if isinstance(granted, Refusal):
         sa.reject(granted.notify, granted.because, granted.detail, now)
         return (granted.payload(),)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ironswan.ike import delete, exchange
+from ironswan.ike import delete, exchange, resources
 from ironswan.ike.child_negotiation import (
     ChildOffer,
+    Place,
     accept,
     answer,
     make_offer,
@@ -15,12 +16,12 @@ from ironswan.ike.child_negotiation import (
     own_selectors,
     packet_selectors,
 )
-from ironswan.ike.children import Child, install
+from ironswan.ike.children import Child, ChildSpec, install
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, find_ts
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.suites import offered_ke_methods
-from ironswan.ike.types import Because, ChildState, Outcome
+from ironswan.ike.types import Because, Outcome
 from ironswan.policy.connection import ChildPolicy
 from ironswan.policy.selectors import narrow
 from ironswan.wire.delete import DeletePayload
@@ -50,11 +51,20 @@ class ChildCreateTask:
         """CREATE_CHILD_SA."""
         return ExchangeType.CREATE_CHILD_SA
 
-    def build(self, sa: IkeSa, now: float) -> Payloads:  # noqa: ARG002
+    def build(self, sa: IkeSa, now: float) -> Payloads | None:  # noqa: ARG002
         """SA, Ni, [KEi], TSi, TSr."""
-        policy = self.wanted.policy
-        selectors = packet_selectors(sa, policy, self.wanted.packet)
-        self.offer = make_offer(sa, policy, selectors, method=self.method)
+        policy, worker = self.wanted.policy, self.wanted.worker
+        if worker is None:
+            selectors = packet_selectors(sa, policy, self.wanted.packet)
+            place = Place(per_resource=policy.per_resource)
+        else:
+            beside = resources.still_wanted(sa, self.wanted, worker)
+            if isinstance(beside, str):
+                outcome = Outcome("closed", f"child {policy.name}: {beside}")
+                sa.context.operations.finish(self.wanted.operation, outcome)
+                return None
+            selectors, place = beside.selectors, resources.place(beside, worker)
+        self.offer = make_offer(sa, policy, selectors, place, method=self.method)
         return offer_payloads(self.offer)
 
     def response(self, sa: IkeSa, payloads: Payloads, now: float) -> None:
@@ -108,6 +118,7 @@ def release(sa: IkeSa, offer: ChildOffer) -> None:
 def refused(sa: IkeSa, offer: ChildOffer, failure: NotifyPayload, operation: int | None, now: float) -> None:
     """The peer refused the child; the IKE SA stays."""
     release(sa, offer)
+    resources.refused(sa, offer, failure)
     if failure.type == NotifyType.NO_ADDITIONAL_SAS:
         sa.no_additional_sas = True
     outcome = peer_refused(sa, failure.type, offer.proposals, f"child {offer.policy.name}")
@@ -185,18 +196,28 @@ def policy_for(sa: IkeSa, payloads: Payloads) -> ChildPolicy | Refusal:
     return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, detail)
 
 
+def grant(sa: IkeSa, payloads: Payloads, *, in_auth: bool = False) -> tuple[ChildSpec, Payloads] | Refusal:
+    """The Child SA that a request gets and the payloads that say so, or why there is none."""
+    policy = policy_for(sa, payloads)
+    if isinstance(policy, Refusal):
+        return policy
+    place = resources.admit(sa, policy, payloads)
+    if isinstance(place, Refusal):
+        return place
+    return answer(sa, policy, payloads, place, in_auth=in_auth)
+
+
 def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads | Refusal:
     """Grant one more Child SA."""
-    policy = policy_for(sa, payloads)
-    granted = policy if isinstance(policy, Refusal) else answer(sa, policy, payloads)
+    granted = grant(sa, payloads)
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted
-    install(sa, spec, now, outbound=True)
+    child = install(sa, spec, now, outbound=spec.worker is None)
+    resources.await_peer(sa, child, now)
     return reply
 
 
 def live_child(sa: IkeSa, name: str) -> Child | None:
-    """An installed child of that name that is not on its way out."""
-    usable = (ChildState.INSTALLED, ChildState.REKEYING)
-    return next((c for c in sa.children.values() if c.policy.name == name and c.state in usable), None)
+    """An installed child of that name, for all workers, that is not on its way out."""
+    return next((c for c in sa.children.values() if c.policy.name == name and c.worker is None and c.usable), None)

@@ -11,13 +11,23 @@ from ironswan.crypto.keys import child_keymat
 from ironswan.ike.children import ChildSpec
 from ironswan.ike.payloads import Payloads, find, find_ts, notify
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.suites import EspSuite, esp_suite, ke_method, numbered, offered_ke_methods, uses_esn, without_ke
+from ironswan.ike.suites import (
+    EspSuite,
+    esp_suite,
+    ke_method,
+    numbered,
+    of_suite,
+    offered_ke_methods,
+    uses_esn,
+    without_ke,
+)
 from ironswan.ike.types import Because, Packet
 from ironswan.policy.connection import ChildPolicy, Mode
 from ironswan.policy.proposals import Mismatch, is_answer_to, select
 from ironswan.policy.selectors import TrafficSelector, is_subset, narrow
-from ironswan.policy.transforms import Proposal
+from ironswan.policy.transforms import Proposal, Transform
 from ironswan.wire.ke import KePayload
+from ironswan.wire.message import Payload
 from ironswan.wire.nonce import NoncePayload
 from ironswan.wire.notify import NotifyPayload
 from ironswan.wire.numbers import NotifyType
@@ -33,6 +43,23 @@ Selectors = tuple[TrafficSelector, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a Child SA is used (RFC 9611): by `worker` or by all, alone or beside others, which have `suite`."""
+
+    worker: int | None = None
+    per_resource: bool = False
+    suite: tuple[Transform, ...] = ()
+
+    def payloads(self) -> Payloads:
+        """What tells the peer; the identifier is for its log."""
+        identifier = b"" if self.worker is None else self.worker.to_bytes(4, "big")
+        return (NotifyPayload(NotifyType.SA_RESOURCE_INFO, identifier),) if self.per_resource else ()
+
+
+SERVES_ALL = Place()
+
+
+@dataclass(frozen=True, slots=True)
 class ChildOffer:
     """What we asked for. `ke` is None without PFS; in IKE_AUTH `nonce` is empty, for the IKE SA's nonces serve."""
 
@@ -44,6 +71,7 @@ class ChildOffer:
     nonce: bytes = b""
     ke: ke.KeyExchangeState | None = field(default=None, repr=False)
     ke_method: int = 0
+    place: Place = SERVES_ALL
 
 
 def own_selectors(sa: IkeSa, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
@@ -55,12 +83,19 @@ def own_selectors(sa: IkeSa, policy: ChildPolicy) -> tuple[Selectors, Selectors]
 
 
 def make_offer(
-    sa: IkeSa, policy: ChildPolicy, selectors: tuple[Selectors, Selectors], *, in_auth: bool = False, method: int = 0
+    sa: IkeSa,
+    policy: ChildPolicy,
+    selectors: tuple[Selectors, Selectors],
+    place: Place,
+    *,
+    in_auth: bool = False,
+    method: int = 0,
 ) -> ChildOffer:
     """A fresh offer: new SPI, nonce and key exchange. `method` is the KE method to try first, 0 for our preference."""
     environment = sa.context.environment
-    inbound_spi = environment.allocate_spi()
-    proposals = without_ke(policy.esp_proposals) if in_auth else policy.esp_proposals
+    inbound_spi = environment.allocate_spi(place.worker)
+    proposals = of_suite(policy.esp_proposals, place.suite) if place.suite else policy.esp_proposals
+    proposals = without_ke(proposals) if in_auth else proposals
     methods = offered_ke_methods(proposals)
     chosen = method if method in methods else (methods[0] if methods else 0)
     return ChildOffer(
@@ -72,6 +107,7 @@ def make_offer(
         nonce=b"" if in_auth else environment.entropy(NONCE_LENGTH),
         ke=ke.new(chosen, environment.entropy) if chosen else None,
         ke_method=chosen,
+        place=place,
     )
 
 
@@ -98,10 +134,10 @@ def _inside(selector: TrafficSelector, allowed: Sequence[TrafficSelector]) -> bo
 
 def offer_payloads(offer: ChildOffer) -> Payloads:
     """The request's payloads, in RFC order: SA, Ni, KEi, TSi, TSr."""
-    payloads: list[SaPayload | NoncePayload | KePayload | TsPayload | NotifyPayload] = []
+    payloads: list[Payload] = []
     if offer.policy.mode is Mode.TRANSPORT:
         payloads.append(NotifyPayload(NotifyType.USE_TRANSPORT_MODE))
-    payloads.append(SaPayload(offer.proposals))
+    payloads += [*offer.place.payloads(), SaPayload(offer.proposals)]
     if offer.nonce:
         payloads.append(NoncePayload(offer.nonce))
     if offer.ke is not None:
@@ -121,6 +157,9 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NOT_OUR_OFFER, "the peer chose what we did not offer")
     if not _answer_within(ts_i.selectors, offer.ts_local) or not _answer_within(ts_r.selectors, offer.ts_remote):
         return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer widened the traffic selectors")
+    if offer.place.suite and (set(ts_i.selectors), set(ts_r.selectors)) != (set(offer.ts_local), set(offer.ts_remote)):
+        # RFC 9611 4: it has the same properties as the SA beside it.
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer narrowed the SA of a single worker")
     echoed = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
     if echoed != (offer.policy.mode is Mode.TRANSPORT):
         return Refusal(
@@ -136,7 +175,12 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
     return ChildSpec(
         offer.policy, offer.inbound_spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
         offer.policy.mode, ts_i.selectors, ts_r.selectors, keys[1], keys[0], nonces, offer.ke_method,
+        without_ke((proposal,))[0].transforms, offer.place.worker, offer.place.per_resource and _agreed(payloads),
     )  # fmt: skip
+
+
+def _agreed(payloads: Payloads) -> bool:
+    return notify(payloads, NotifyType.SA_RESOURCE_INFO) is not None
 
 
 def _answer_within(answered: Selectors, offered: Selectors) -> bool:
@@ -178,7 +222,7 @@ def _keymat(sa: IkeSa, suite: EspSuite, nonces: tuple[bytes, bytes], shared: byt
 
 
 def answer(
-    sa: IkeSa, policy: ChildPolicy, payloads: Payloads, *, in_auth: bool = False
+    sa: IkeSa, policy: ChildPolicy, payloads: Payloads, place: Place, *, in_auth: bool = False
 ) -> tuple[ChildSpec, Payloads] | Refusal:
     """Grant a request under a policy: choose, narrow, derive; or say why not."""
     request, ts_i, ts_r = find(payloads, SaPayload), find_ts(payloads, True), find_ts(payloads, False)
@@ -186,14 +230,13 @@ def answer(
         return Refusal(
             NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, "the request lacks SA, TSi or TSr", fatal=True
         )
-    proposal = _choose(policy, request.proposals, in_auth)
+    ours = of_suite(policy.esp_proposals, place.suite) if place.suite else policy.esp_proposals
+    proposal = _choose(ours, request.proposals, in_auth)
     if isinstance(proposal, Refusal):
         return proposal
     suite = esp_suite(proposal, sha256_96=policy.sha256_96)
     assert suite is not None
-    allowed_local, allowed_remote = own_selectors(sa, policy)
-    ts_remote = tuple(narrow(ts_i.selectors, allowed_remote))
-    ts_local = tuple(narrow(ts_r.selectors, allowed_local))
+    ts_local, ts_remote = granted_selectors(sa, policy, ts_i, ts_r)
     if not ts_local or not ts_remote:
         return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, _selector_text(ts_i, ts_r, policy))
     exchanged = _answer_ke(sa, proposal, payloads)
@@ -206,12 +249,20 @@ def answer(
         return nonces
     transport = policy.mode is Mode.TRANSPORT and notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
     keys = _keymat(sa, suite, nonces, shared)
-    spi = sa.context.environment.allocate_spi()
+    spi = sa.context.environment.allocate_spi(place.worker)
     spec = ChildSpec(
         policy, spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
         Mode.TRANSPORT if transport else Mode.TUNNEL, ts_local, ts_remote, *keys, nonces, ke_method(proposal),
+        without_ke((proposal,))[0].transforms, place.worker, place.per_resource,
     )  # fmt: skip
-    return spec, _answer_payloads(spec, proposal, nonce, ke_payloads)
+    resource = place.payloads() if _agreed(payloads) else ()
+    return spec, (*resource, *_answer_payloads(spec, proposal, nonce, ke_payloads))
+
+
+def granted_selectors(sa: IkeSa, policy: ChildPolicy, ts_i: TsPayload, ts_r: TsPayload) -> tuple[Selectors, Selectors]:
+    """What of the selectors a peer asks for the policy allows, ours first; empty where that is nothing."""
+    allowed_local, allowed_remote = own_selectors(sa, policy)
+    return tuple(narrow(ts_r.selectors, allowed_local)), tuple(narrow(ts_i.selectors, allowed_remote))
 
 
 def _answer_payloads(spec: ChildSpec, proposal: Proposal, nonce: bytes, ke_payloads: Payloads) -> Payloads:
@@ -227,10 +278,9 @@ def _answer_payloads(spec: ChildSpec, proposal: Proposal, nonce: bytes, ke_paylo
     )
 
 
-def _choose(policy: ChildPolicy, theirs: tuple[Proposal, ...], in_auth: bool) -> Proposal | Refusal:
-    ours = without_ke(policy.esp_proposals) if in_auth else policy.esp_proposals
+def _choose(ours: tuple[Proposal, ...], theirs: tuple[Proposal, ...], in_auth: bool) -> Proposal | Refusal:
     usable = tuple(p for p in (without_ke(theirs) if in_auth else theirs) if _valid_spi(p.spi))
-    selected = select(ours, usable)
+    selected = select(without_ke(ours) if in_auth else ours, usable)
     if isinstance(selected, Mismatch):
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(selected))
     if esp_suite(selected.chosen) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ironswan.ike import exchange, sa_init
+from ironswan.ike import exchange, resources, sa_init
 from ironswan.ike.child_create import ChildCreateTask, not_acceptable, release, retry_method
 from ironswan.ike.child_negotiation import ChildOffer, accept, answer, make_offer, offer_payloads
 from ironswan.ike.children import Child, ChildSpec, by_outbound_spi, install, linger, remove
@@ -58,7 +58,8 @@ class ChildRekeyTask:
             return None
         child.state = ChildState.REKEYING
         method = self.method or child.ke_method
-        self.offer = make_offer(sa, child.policy, (child.ts_local, child.ts_remote), method=method)
+        place = resources.place_of(child)
+        self.offer = make_offer(sa, child.policy, child.selectors, place, method=method)
         spi = child.inbound_spi.to_bytes(4, "big")
         return (NotifyPayload(NotifyType.REKEY_SA, protocol=Protocol.ESP, spi=spi), *offer_payloads(self.offer))
 
@@ -128,12 +129,13 @@ class ChildRekeyTask:
 
     def _refused(self, sa: IkeSa, failure: NotifyPayload, now: float) -> None:
         replaced = self.child.rival is not None and self.child.rival.alive
+        serves_all = self.child.worker is None
         assert self.offer is not None
         method = retry_method(self.offer, failure)
         if self.child.alive and not replaced and method and self.retries < MAX_KE_RETRIES:
             self.method, self.retries = method, self.retries + 1
             exchange.enqueue(sa, self, now, first=True)
-        elif failure.type == NotifyType.NO_ADDITIONAL_SAS and self.child.alive and not replaced:
+        elif failure.type == NotifyType.NO_ADDITIONAL_SAS and serves_all and self.child.alive and not replaced:
             self._start_over(sa, now)
         elif failure.type == NotifyType.CHILD_SA_NOT_FOUND and self.child.alive and not replaced:
             self._recreate(sa)
@@ -151,8 +153,10 @@ class ChildRekeyTask:
 
     def _recreate(self, sa: IkeSa) -> None:
         """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one."""
-        sa.queue.appendleft(ChildCreateTask(WantedChild(self.child.policy, self.operation)))
-        remove(sa, self.child, "the peer no longer had it")
+        lost = self.child
+        wanted = WantedChild(lost.policy, self.operation, worker=lost.worker, selectors=lost.selectors)
+        sa.queue.appendleft(ChildCreateTask(wanted))
+        remove(sa, lost, "the peer no longer had it")
 
     def _failed(self, sa: IkeSa, outcome: Outcome, now: float) -> None:
         """Not by us: if the peer did it, all is well; if the SA lives, try later, until its hard lifetime ends it."""
@@ -193,7 +197,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
     if child.state not in (ChildState.INSTALLED, ChildState.REKEYING) or child.rival is not None:
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)
-    granted = answer(sa, child.policy, payloads)
+    granted = answer(sa, child.policy, payloads, resources.place_of(child))
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted

@@ -10,6 +10,7 @@ from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import ChildState
 from ironswan.policy.connection import ChildPolicy, EndAction, Mode
 from ironswan.policy.selectors import TrafficSelector
+from ironswan.policy.transforms import Transform
 
 if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
@@ -31,6 +32,9 @@ class ChildSpec:
     keymat_out: bytes = field(repr=False)
     nonces: tuple[bytes, bytes] = (b"", b"")
     ke_method: int = 0
+    transforms: tuple[Transform, ...] = ()
+    worker: int | None = None
+    per_resource: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +43,9 @@ class Child:
 
     `replaces` is the SA this one was made to replace; `rival` the SA the peer made from this one while our own rekey of
     it was under way; `outbound` whether we send on it; `waiting` whether we are to, once the peer is known to receive.
+
+    `worker` has it for its own. `per_resource`: both sides agreed that there may be such beside this one, which is for
+    all; `full`: the peer wants no more of them (RFC 9611).
     """
 
     id: int
@@ -55,6 +62,10 @@ class Child:
     created: float
     outbound: bool
     waiting: bool
+    transforms: tuple[Transform, ...] = ()
+    worker: int | None = None
+    per_resource: bool = False
+    full: bool = False
     state: ChildState = ChildState.INSTALLED
     replaces: Child | None = None
     rival: Child | None = None
@@ -65,6 +76,16 @@ class Child:
     def alive(self) -> bool:
         """Whether the peer still has it, as far as we know."""
         return self.state is not ChildState.DELETED
+
+    @property
+    def selectors(self) -> tuple[tuple[TrafficSelector, ...], tuple[TrafficSelector, ...]]:
+        """Our side and the peer's."""
+        return self.ts_local, self.ts_remote
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there and not on its way out."""
+        return self.state in (ChildState.INSTALLED, ChildState.REKEYING)
 
 
 def install(sa: IkeSa, spec: ChildSpec, now: float, *, outbound: bool, replaces: Child | None = None) -> Child:
@@ -84,8 +105,14 @@ def install(sa: IkeSa, spec: ChildSpec, now: float, *, outbound: bool, replaces:
         created=now,
         outbound=outbound,
         waiting=not outbound,
+        transforms=spec.transforms,
+        worker=spec.worker,
+        per_resource=spec.per_resource,
         replaces=replaces,
     )
+    if replaces is not None:
+        # RFC 9611 4: whatever the exchange said of resources, the new SA is bound as the old one was.
+        child.worker, child.per_resource, child.full = replaces.worker, replaces.per_resource, replaces.full
     sa.children[child.inbound_spi] = child
     sa.context.children[child.inbound_spi] = (sa, child)
     sa.context.emit(ChildInstalled(_described(sa, spec, child), outbound))
@@ -116,6 +143,9 @@ def _described(sa: IkeSa, spec: ChildSpec, child: Child) -> ChildSa:
         udp_encap=sa.udp_encap,
         policy=spec.policy,
         replaces=child.replaces.id if child.replaces else None,
+        worker=child.worker,
+        per_resource=child.per_resource,
+        initiator=sa.initiator,
     )
 
 
@@ -198,7 +228,7 @@ def remove(sa: IkeSa, child: Child, reason: str, end_action: EndAction = EndActi
 
 
 def _disarm(sa: IkeSa, child: Child) -> None:
-    for kind in (TimerKind.CHILD_SOFT, TimerKind.CHILD_HARD, TimerKind.CHILD_LINGER):
+    for kind in (TimerKind.CHILD_SOFT, TimerKind.CHILD_HARD, TimerKind.CHILD_LINGER, TimerKind.CHILD_CONFIRM):
         sa.disarm(kind, child.inbound_spi)
 
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class AllocateSpi(Protocol):
+    """Gives a free inbound ESP SPI, 256 or more."""
+
+    def __call__(self, worker: int | None = None, /) -> int:
+        """For a worker of the data plane, or for any."""
 
 
 def _keep(spi: int) -> None:
@@ -14,13 +22,15 @@ def _keep(spi: int) -> None:
 class Environment:
     """Sources the gateway (or a seeded test) provides.
 
-    `entropy(n)` gives n unpredictable octets; `allocate_spi()` gives a free inbound ESP SPI, 256 or more; `release_spi`
-    takes one back that never became a Child SA (those of Child SAs are free again after ChildRemoved).
+    `entropy(n)` gives n unpredictable octets; `allocate_spi()` gives a free inbound ESP SPI; `release_spi` takes one
+    back that never became a Child SA (those of Child SAs are free again after ChildRemoved). `workers` is how many
+    carry packets, numbered from 0.
     """
 
     entropy: Callable[[int], bytes]
-    allocate_spi: Callable[[], int]
+    allocate_spi: AllocateSpi
     release_spi: Callable[[int], None] = _keep
+    workers: int = 1
 
     def fraction(self) -> float:
         """A number in [0, 1) drawn from the entropy, for jitter."""

@@ -28,7 +28,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ChildSa:
-    """Everything the data plane needs for a pair of ESP SAs. `keymat_*` is cipher key, then salt (RFC 7296 2.17)."""
+    """Everything the data plane needs for a pair of ESP SAs. `keymat_*` is cipher key, then salt (RFC 7296 2.17).
+
+    `worker` has it for its own; `per_resource`: it serves all, and workers may have others beside it (RFC 9611).
+    `initiator` is our role in the IKE SA.
+    """
 
     child_id: int
     ike_id: int
@@ -49,6 +53,9 @@ class ChildSa:
     udp_encap: bool
     policy: ChildPolicy
     replaces: int | None = None
+    worker: int | None = None
+    per_resource: bool = False
+    initiator: bool = False
 
 
 @dataclass(frozen=True, slots=True)

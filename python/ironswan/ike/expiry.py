@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ironswan.ike import delete, exchange, nat
 from ironswan.ike.child_rekey import ChildRekeyTask
-from ironswan.ike.children import remove
+from ironswan.ike.children import remove, start_outbound
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.delete import ChildDeleteTask
 from ironswan.ike.ike_rekey import IkeRekeyTask
@@ -106,6 +106,12 @@ def _child_linger(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001
         remove(sa, child, "rekeyed")
 
 
+def _child_confirm(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001
+    child = sa.children.get(spi)
+    if child is not None and child.waiting and child.usable:
+        start_outbound(sa, child)
+
+
 def message_ids_run_out(sa: IkeSa, now: float) -> None:
     """RFC 7296 2.2: a new IKE SA long before Message IDs wrap."""
     if max(sa.requests.next_id, sa.responses.expected_id) >= REKEY_AT_MESSAGE_ID and sa.task is None:
@@ -125,4 +131,5 @@ _HANDLERS: dict[TimerKind, Callable[[IkeSa, int, float], None]] = {
     TimerKind.CHILD_SOFT: child_soft,
     TimerKind.CHILD_HARD: child_hard,
     TimerKind.CHILD_LINGER: _child_linger,
+    TimerKind.CHILD_CONFIRM: _child_confirm,
 }

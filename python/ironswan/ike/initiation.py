@@ -88,7 +88,7 @@ def _under_way(context: Context, connection_name: str, policies: tuple[ChildPoli
     for sa in context.sas.values():
         if sa.connection.name == connection_name:
             for wanted in pending(sa):
-                if wanted.policy.name == policies[0].name and wanted.operation is not None:
+                if wanted.policy.name == policies[0].name and wanted.worker is None and wanted.operation is not None:
                     return wanted.operation
     return None
 

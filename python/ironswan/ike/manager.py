@@ -6,7 +6,7 @@ learns of it. Nothing here raises on what a peer sent.
 
 from __future__ import annotations
 
-from ironswan.ike import delete, exchange, expiry, nat, status
+from ironswan.ike import delete, exchange, expiry, nat, resources, status
 from ironswan.ike.child_rekey import ChildRekeyTask
 from ironswan.ike.children import Child, start_outbound
 from ironswan.ike.context import Context
@@ -83,6 +83,15 @@ class IkeManager:
             exchange.enqueue(sa, IkeRekeyTask(operation), now)
         return operation
 
+    def add_own(self, child_id: int, worker: int, now: float) -> int:
+        """Set up one more Child SA beside one that serves all, for a worker alone (RFC 9611)."""
+        operation, found = self._context.operations.begin(), self._child(child_id)
+        if found is None:
+            self._not_there(operation, f"no child {child_id}")
+        else:
+            resources.add(*found, worker, operation, now)
+        return operation
+
     def delete_child(self, child_id: int, now: float) -> int:
         """Delete a Child SA on both sides."""
         operation, found = self._context.operations.begin(), self._child(child_id)
@@ -134,8 +143,9 @@ class IkeManager:
 
     def peer_moved(self, inbound_spi: int, remote: Endpoint, now: float) -> None:
         """A fresh authenticated ESP packet came from another address: follow a peer behind NAT."""
-        sa, _ = self._context.children.get(inbound_spi, (None, None))
-        if sa is not None:
+        sa, child = self._context.children.get(inbound_spi, (None, None))
+        # SAs of single workers may each come from a port of their own, to which nothing is to be sent.
+        if sa is not None and child is not None and child.worker is None:
             nat.follow(sa, sa.local, remote, now)
 
     def take_datagrams(self) -> list[Datagram]:

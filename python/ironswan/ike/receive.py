@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ironswan.crypto import sk
-from ironswan.ike import exchange, nat, protect, requests, sa_init, sa_init_respond
+from ironswan.ike import exchange, nat, protect, requests, resources, sa_init, sa_init_respond
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.fragmentation import REASSEMBLY_TIMEOUT, Fragment, Whole
 from ironswan.ike.timers import TimerKind
@@ -107,6 +107,7 @@ def _authenticated(sa: IkeSa, head: Header, datagram: Datagram, opened: Whole | 
     if not head.response and sa.responses.classify(head.message_id) is Arrival.RETRANSMITTED:
         # RFC 7383 2.6.1: of a fragmented request only fragment 1 asks for the answer again.
         if isinstance(opened, Whole) or opened.number == 1:
+            resources.repeated(sa, now)
             for data in sa.responses.response:
                 sa.context.send(datagram.local, datagram.remote, data)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironswan.ike import auth_respond, child_create, child_rekey, ike_rekey, informational, protect
+from ironswan.ike import auth_respond, child_create, child_rekey, ike_rekey, informational, protect, resources
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.ike_rekey import IkeRekeyTask
 from ironswan.ike.legality import Handler, legal
@@ -31,6 +31,7 @@ def handle(sa: IkeSa, exchange: int, message_id: int, whole: Whole, now: float) 
     if handler is None:
         sa.reject(None, Because.NOT_LEGAL, f"exchange {exchange} in state {sa.state.value}", now)
         return
+    resources.confirmed(sa)
     answered = _answer(sa, handler, whole, now)
     if isinstance(answered, Refusal):
         sa.reject(answered.notify, answered.because, answered.detail, now)

@@ -59,6 +59,7 @@ def _child(sa: IkeSa, child: Child, now: float) -> ChildStatus:
         rekey_in=_left(sa, TimerKind.CHILD_SOFT, child.inbound_spi, now),
         expires_in=_left(sa, TimerKind.CHILD_HARD, child.inbound_spi, now),
         outbound=child.outbound,
+        worker=child.worker,
     )
 
 

@@ -64,6 +64,12 @@ def without_ke(proposals: tuple[Proposal, ...]) -> tuple[Proposal, ...]:
     return tuple(dict.fromkeys(stripped))
 
 
+def of_suite(proposals: tuple[Proposal, ...], suite: tuple[Transform, ...]) -> tuple[Proposal, ...]:
+    """What of configured proposals has exactly these transforms, with the key exchange methods that go with them."""
+    fitting = (p for p in proposals if set(suite) <= set(p.transforms))
+    return tuple(dict.fromkeys(replace(p, transforms=(*suite, *p.of_type(TransformType.KE))) for p in fitting))
+
+
 def numbered(proposals: tuple[Proposal, ...], spi: bytes) -> tuple[Proposal, ...]:
     """Configured proposals as they go on the wire."""
     return tuple(replace(p, number=n, spi=spi) for n, p in enumerate(proposals, start=1))

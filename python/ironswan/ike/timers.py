@@ -22,6 +22,7 @@ class TimerKind(Enum):
     CHILD_SOFT = "child-soft"
     CHILD_HARD = "child-hard"
     CHILD_LINGER = "child-linger"
+    CHILD_CONFIRM = "child-confirm"
 
 
 TimerKey = tuple[TimerKind, int]

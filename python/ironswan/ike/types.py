@@ -115,6 +115,7 @@ class Because(StrEnum):
     MODE = "mode"
     CHILD_NOT_FOUND = "child_not_found"
     COLLISION = "collision"
+    RESOURCES = "resources"
     PEER_REFUSED = "peer_refused"
     NOT_BEHIND_NAT = "not_behind_nat"
     NOT_OUR_OFFER = "not_our_offer"
@@ -132,7 +133,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """One Child SA as status shows it. Ages and the time to the next rekey are seconds; None: never."""
+    """One Child SA as status shows it. Ages and the time to the next rekey are seconds; None: never.
+
+    `worker` is the one that has it for its own (RFC 9611).
+    """
 
     id: int
     name: str
@@ -147,6 +151,7 @@ class ChildStatus:
     rekey_in: float | None
     expires_in: float | None
     outbound: bool
+    worker: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,14 @@ class Mode(StrEnum):
     TRANSPORT = "transport"
 
 
+class PerCpuSas(StrEnum):
+    """Whether each worker has a Child SA of its own (RFC 9611); `encap` gives each its own UDP source port as well."""
+
+    NO = "no"
+    YES = "yes"
+    ENCAP = "encap"
+
+
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
     """One child of a connection: what it protects, with what, and for how long."""
@@ -63,6 +71,12 @@ class ChildPolicy:
     copy_df: bool = True
     copy_ecn: bool = True
     copy_dscp: str = "out"
+    per_cpu_sas: PerCpuSas = PerCpuSas.NO
+
+    @property
+    def per_resource(self) -> bool:
+        """Whether further Child SAs for single resources are wanted and granted."""
+        return self.per_cpu_sas is not PerCpuSas.NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +151,7 @@ class Settings:
     port_nat_t: int = 4500
     mss_clamp: bool = True
     workers: int = 1
+    """0: as many as there are CPUs."""
 
 
 @dataclass(frozen=True, slots=True)

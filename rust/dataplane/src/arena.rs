@@ -11,8 +11,9 @@ use ironswan_esp::Job;
 use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::endpoint::{Control, Endpoint};
-use crate::outbound::{OutboundEntry, SendTurn};
+use crate::outbound::OutboundEntry;
 use crate::tally::Batch;
+use crate::turn::SendTurn;
 use crate::udp::{self, UdpSocket};
 
 const OCTETS: usize = 256 << 10;
@@ -179,12 +180,12 @@ impl Arena {
         self.seal();
         let way = |run: &Run| {
             let endpoint = &self.turns[run.turn].endpoint;
-            (endpoint.remote.is_ipv6(), endpoint.header().is_some())
+            (endpoint.remote.is_ipv6(), endpoint.header().is_some(), endpoint.own_port)
         };
         self.runs.iter().for_each(|run| outlet.counters.batches.count(Batch::SendRun, run.count));
         for batch in self.runs.chunk_by(|one, next| way(one) == way(next)) {
-            let (v6, plain) = way(&batch[0]);
-            match (outlet.sockets[usize::from(v6)], outlet.plain) {
+            let (v6, plain, _) = way(&batch[0]);
+            match (outlet.socket(&self.turns[batch[0].turn].endpoint), outlet.plain) {
                 (_, Some(sockets)) if plain => self.send_plain(batch, sockets, v6, outlet),
                 (Some(socket), _) if !plain => batch.chunks(RUNS).for_each(|runs| self.send(runs, socket, outlet)),
                 _ => outlet.counters.add(Counter::DropSendFailed, packets(batch)),

@@ -62,6 +62,8 @@ counters! {
     PlainRawSends = "plain_raw_sends",
     /// Times the packet ring was left for the raw socket, because fragments or large packets came.
     EspRingFallbacks = "esp_ring_fallbacks",
+    /// Runs of packets of one SA that came to another worker than the SPI names.
+    StrayedRuns = "strayed_runs",
     /// IKE messages handed to the control plane.
     IkeDatagrams = "ike_datagrams",
     /// NAT keepalives received.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
+use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
@@ -58,13 +59,22 @@ pub struct Outlet<'a> {
     pub shared: &'a Shared,
     /// This worker's counters.
     pub counters: &'a Counters,
-    /// This worker's sockets for ESP over IPv4 and IPv6.
-    pub sockets: [Option<&'a UdpSocket>; 2],
+    /// This worker's number.
+    pub worker: usize,
+    /// This worker's sockets for ESP over IPv4 and IPv6, from the shared port and from one of its own.
+    pub sockets: [[Option<&'a UdpSocket>; 2]; 2],
     /// This worker's sockets for plain ESP, when it may have them.
     pub plain: Option<&'a Plain>,
 }
 
 impl Outlet<'_> {
+    /// The socket for ESP in UDP to `endpoint`.
+    pub fn socket(&self, endpoint: &Endpoint) -> Option<&UdpSocket> {
+        let family = usize::from(endpoint.remote.is_ipv6());
+        let own = if endpoint.own_port { self.sockets[1][family] } else { None };
+        own.or(self.sockets[0][family])
+    }
+
     /// Tells the control plane, or counts that it could not.
     pub fn tell(&self, notice: Notice) {
         if !self.shared.notices.push(notice) {
@@ -129,7 +139,9 @@ impl Egress {
             outlet.counters.count(Counter::DropNoPolicy);
             return None;
         };
-        let entry = policy.bound().or_else(|| hold(policy, &flow, frame, outlet))?;
+        let worker = outlet.worker;
+        let ask = || tell_acquire(policy, &flow, Some(worker as u32), outlet);
+        let entry = policy.carrier(worker, ask).or_else(|| hold(policy, &flow, frame, outlet))?;
         entry.prefetch();
         let (header, packet) = self.frames[turn][..length].split_at_mut(vnet::LEN);
         let partial = header[0] & vnet::NEEDS_CSUM != 0;
@@ -152,8 +164,8 @@ impl Egress {
 
 /// Keeps the frame for an SA to come; gives the SA if it came this moment.
 fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Option<Arc<OutboundEntry>> {
-    let acquire = match policy.hold(frame, Instant::now()) {
-        Held::Bound => return policy.bound(),
+    let acquire = match policy.hold(outlet.worker, frame, Instant::now()) {
+        Held::Bound => return policy.carrier(outlet.worker, || ()),
         Held::Kept { acquire } => {
             outlet.counters.count(Counter::Held);
             acquire
@@ -164,17 +176,22 @@ fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Opti
         }
     };
     if acquire {
-        outlet.counters.count(Counter::Acquires);
-        let (source, destination) = flow.addresses();
-        let (source_port, destination_port) = match flow.ports {
-            Ports::Known(source, destination) => (source, destination),
-            Ports::Opaque => (0, 0),
-        };
-        let protocol = flow.protocol;
-        let policy_id = policy.id;
-        outlet.tell(Notice::Acquire { policy_id, source, destination, protocol, source_port, destination_port });
+        tell_acquire(policy, flow, None, outlet);
     }
     None
+}
+
+/// Asks the control plane for an SA: any, or one for a worker.
+fn tell_acquire(policy: &Policy, flow: &Flow, worker: Option<u32>, outlet: &Outlet<'_>) {
+    outlet.counters.count(Counter::Acquires);
+    let (source, destination) = flow.addresses();
+    let (source_port, destination_port) = match flow.ports {
+        Ports::Known(source, destination) => (source, destination),
+        Ports::Opaque => (0, 0),
+    };
+    let protocol = flow.protocol;
+    let policy_id = policy.id;
+    outlet.tell(Notice::Acquire { policy_id, source, destination, protocol, source_port, destination_port, worker });
 }
 
 /// Claims sequence numbers for all packets of the frame at once, cuts and seals them.

@@ -153,6 +153,7 @@ impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
         self.remote == other.remote
             && self.control.octets == other.control.octets
+            && self.own_port == other.own_port
             && self.front() == other.front()
             && self.next_hop == other.next_hop
     }
@@ -167,16 +168,19 @@ pub struct Endpoint {
     pub raw_remote: RawAddress,
     /// Control messages that choose `local`.
     pub control: Control,
+    /// Whether the source port is that of the worker that sends.
+    pub own_port: bool,
     plain: Option<IpHeader>,
     next_hop: Option<NextHop>,
 }
 
 impl Endpoint {
-    /// ESP in UDP (RFC 3948).
+    /// ESP in UDP (RFC 3948). A local port of 0 stands for the sending worker's own.
     #[must_use]
     pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         let control = Control::with_source(local.ip());
-        Self { remote, raw_remote: RawAddress::new(remote), control, plain: None, next_hop: None }
+        let (raw_remote, own_port) = (RawAddress::new(remote), local.port() == 0);
+        Self { remote, raw_remote, control, own_port, plain: None, next_hop: None }
     }
 
     /// ESP as protocol 50. None when the addresses are not of one version, or ours is unspecified.
@@ -186,7 +190,8 @@ impl Endpoint {
         // A raw socket takes no port.
         let remote = SocketAddr::new(remote, 0);
         let control = Control::with_source(local);
-        Some(Self { remote, raw_remote: RawAddress::new(remote), control, plain: Some(header), next_hop: None })
+        let raw_remote = RawAddress::new(remote);
+        Some(Self { remote, raw_remote, control, own_port: false, plain: Some(header), next_hop: None })
     }
 
     /// The same with frames that go to `next_hop`, or with none.

@@ -11,6 +11,8 @@ pub enum Error {
     UnknownSpi(u32),
     /// No outbound SA has this handle.
     UnknownHandle(u64),
+    /// There are fewer workers.
+    UnknownWorker(usize),
     /// No policy has this id.
     UnknownPolicy(u64),
     /// A policy has this id already.
@@ -35,6 +37,7 @@ impl fmt::Display for Error {
             Self::NoSpi => write!(f, "all inbound SPIs are in use"),
             Self::UnknownSpi(spi) => write!(f, "no inbound SPI {spi:#010x}"),
             Self::UnknownHandle(handle) => write!(f, "no outbound SA {handle}"),
+            Self::UnknownWorker(worker) => write!(f, "no worker {worker}"),
             Self::UnknownPolicy(id) => write!(f, "no policy {id}"),
             Self::PolicyExists(id) => write!(f, "policy {id} exists already"),
             Self::UnknownSuite(keyword) => write!(f, "unknown suite {keyword:?}"),

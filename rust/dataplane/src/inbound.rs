@@ -13,8 +13,11 @@ use crate::selector::Selectors;
 use crate::sys;
 use crate::tally::{self, Drops};
 
-const SLOT_BITS: u32 = 20;
+/// Bits of an SPI that name its slot; those above name its worker.
+pub(crate) const SLOT_BITS: u32 = 20;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+/// The largest number above the slot.
+const HIGHEST: u32 = (1 << (32 - SLOT_BITS)) - 1;
 const PAGE_BITS: u32 = 10;
 const PAGE_LEN: usize = 1 << PAGE_BITS;
 
@@ -68,6 +71,13 @@ impl InboundEntry {
         let mut peer = self.peer.lock().unwrap_or_else(PoisonError::into_inner);
         *peer = Peer { expected: remote, told: None };
     }
+}
+
+/// The worker of `workers` to which the packets of an SPI go, if the kernel steers them.
+#[inline]
+#[must_use]
+pub fn worker_of(spi: u32, workers: u32) -> u32 {
+    (spi >> SLOT_BITS) % workers
 }
 
 /// Has SAs in the cache by the time their packets are opened. It is told of each packet two packets before.
@@ -135,16 +145,19 @@ impl Default for Sad {
 }
 
 impl Sad {
-    /// Reserves an SPI: the slot below random non-zero bits, therefore above 255. None when all slots are taken.
+    /// Reserves an SPI for the only worker there is.
     pub fn allocate(&self) -> Option<u32> {
+        self.allocate_for(0, 1)
+    }
+
+    /// Reserves an SPI whose packets go to `worker` of `workers`: the slot below random non-zero bits of which they are
+    /// the remainder, therefore above 255. None when all slots are taken.
+    pub fn allocate_for(&self, worker: u32, workers: u32) -> Option<u32> {
         let mut slots = self.slots();
         let slot = slots.take()?;
-        let high = loop {
-            let high = sys::random_u32() >> SLOT_BITS;
-            if high != 0 {
-                break high;
-            }
-        };
+        let least = if worker == 0 { workers } else { worker };
+        let choices = (HIGHEST - least) / workers + 1;
+        let high = least + sys::random_u32() % choices * workers;
         let spi = high << SLOT_BITS | slot;
         slots.reserved[slot as usize] = spi;
         Some(spi)
@@ -214,6 +227,20 @@ mod tests {
         spis.sort_unstable();
         spis.dedup();
         assert_eq!(spis.len(), 3000);
+    }
+
+    #[test]
+    fn an_spi_goes_to_the_worker_it_was_asked_for_whatever_their_number() {
+        let sad = Sad::default();
+        for workers in [1, 2, 3, 4, 6, 7, 64] {
+            for worker in 0..workers {
+                for _ in 0..50 {
+                    let spi = sad.allocate_for(worker, workers).unwrap();
+                    assert_eq!(worker_of(spi, workers), worker);
+                    assert!(spi > 255);
+                }
+            }
+        }
     }
 
     #[test]

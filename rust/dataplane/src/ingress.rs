@@ -15,7 +15,7 @@ use crate::coalesce::{Coalescer, Sink};
 use crate::counters::{Counter, Counters};
 use crate::egress::Outlet;
 use crate::flow::Flow;
-use crate::inbound::{InboundEntry, Lookahead};
+use crate::inbound::{InboundEntry, Lookahead, worker_of};
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::tally::Batch;
@@ -301,6 +301,10 @@ impl<'a> Run<'a> {
 
     fn begin(&mut self, spi: u32) {
         self.spi = spi;
+        let workers = self.outlet.shared.stations.len() as u32;
+        if workers > 1 && worker_of(spi, workers) != self.outlet.worker as u32 {
+            self.outlet.counters.count(Counter::StrayedRuns);
+        }
         self.entry = self.outlet.shared.sad.find(spi);
         self.expired = self.entry().is_some_and(|entry| entry.volume.exhausted());
         self.flow = None;

@@ -58,7 +58,7 @@ pub enum Notice {
         /// The message.
         data: Vec<u8>,
     },
-    /// A policy without SA has traffic.
+    /// A policy without SA has traffic, or a worker that has no SA of its own for it.
     Acquire {
         /// The policy.
         policy_id: u64,
@@ -72,6 +72,8 @@ pub enum Notice {
         source_port: u16,
         /// Inner destination port, 0 if none.
         destination_port: u16,
+        /// The worker that asks for an SA of its own.
+        worker: Option<u32>,
     },
     /// Something happened to an SA.
     Sa {

@@ -1,9 +1,9 @@
-//! The SAD's outbound half: an SA with its way out and the order in which its packets leave.
+//! The SAD's outbound half: an SA with its way out.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
@@ -11,6 +11,7 @@ use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
 use crate::endpoint::Endpoint;
 use crate::limits::Volume;
 use crate::tally::{self, Drops};
+use crate::turn::Order;
 
 /// Runs sent one by one before segmentation is tried again on a path that refused it.
 const FALLBACK_RUNS: u32 = 4096;
@@ -34,8 +35,7 @@ pub struct OutboundEntry {
     esn: bool,
     removed: AtomicBool,
     fallback_runs: AtomicU32,
-    busy: Mutex<bool>,
-    released: Condvar,
+    pub(crate) order: Order,
     users: Mutex<HashSet<u64>>,
 }
 
@@ -53,8 +53,7 @@ impl OutboundEntry {
             esn,
             removed: AtomicBool::new(false),
             fallback_runs: AtomicU32::new(0),
-            busy: Mutex::new(false),
-            released: Condvar::new(),
+            order: Order::default(),
             users: Mutex::default(),
         }
     }
@@ -110,44 +109,6 @@ impl OutboundEntry {
     }
 }
 
-/// The right to take sequence numbers of an SA and to send them, held from claim to send, so that workers cannot
-/// reorder the packets of one SA (a peer's window may be as small as 32).
-pub struct SendTurn(Arc<OutboundEntry>);
-
-impl SendTurn {
-    /// The right, if nobody has it.
-    pub fn try_take(entry: &Arc<OutboundEntry>) -> Option<Self> {
-        let mut busy = entry.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if *busy {
-            return None;
-        }
-        *busy = true;
-        Some(Self(Arc::clone(entry)))
-    }
-
-    /// Waits for the right. The caller must hold no other turn, or two workers could wait for each other.
-    pub fn take(entry: &Arc<OutboundEntry>) -> Self {
-        let mut busy = entry.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        while *busy {
-            busy = entry.released.wait(busy).unwrap_or_else(PoisonError::into_inner);
-        }
-        *busy = true;
-        Self(Arc::clone(entry))
-    }
-
-    /// The SA.
-    pub fn entry(&self) -> &Arc<OutboundEntry> {
-        &self.0
-    }
-}
-
-impl Drop for SendTurn {
-    fn drop(&mut self) {
-        *self.0.busy.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.released.notify_one();
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -160,15 +121,6 @@ pub(crate) mod tests {
         let sa = OutboundSa::new(0x0010_0001, suite, &[7; 20], false, last_sequence_number).unwrap();
         let endpoint = Endpoint::new("192.0.2.1:4500".parse().unwrap(), "192.0.2.2:4500".parse().unwrap());
         OutboundEntry::new(0x0010_0001, 0, sa, false, Volume::new(limits), endpoint)
-    }
-
-    #[test]
-    fn a_turn_excludes_others_until_it_ends() {
-        let entry = Arc::new(sample(0, Limits::default()));
-        let turn = SendTurn::try_take(&entry).unwrap();
-        assert!(SendTurn::try_take(&entry).is_none());
-        drop(turn);
-        assert_eq!(SendTurn::take(&entry).entry().spi, 0x0010_0001);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The data plane as the control plane sees it: start, SAs, policies, notices, counters, stop.
 
+mod workers;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +24,7 @@ use crate::outbound::OutboundEntry;
 use crate::plain::NextHop;
 use crate::selector::Selectors;
 use crate::spd::Spd;
-use crate::station::Station;
+use crate::station::{self, Station};
 use crate::tally;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::vnet;
@@ -35,7 +37,8 @@ pub struct Options {
     pub tun_name: String,
     /// Its MTU.
     pub mtu: u32,
-    /// Workers, each with a TUN queue, sockets and a thread for each direction of its own.
+    /// Workers, each with a TUN queue, sockets and a thread for each direction of its own; 0: as many as there are CPUs
+    /// for this process.
     pub workers: usize,
     /// IKE's port.
     pub ike_port: u16,
@@ -58,6 +61,7 @@ pub struct Shared {
     pub(crate) segmentation: bool,
     /// The MTU that TCP connections get an MSS for; 0: theirs stays.
     pub(crate) mss_mtu: AtomicUsize,
+    pub(crate) steered: bool,
     pub(crate) offload_mode: OffloadMode,
     /// Some SA sends plain ESP, and will hear it.
     pub(crate) plain_wanted: AtomicBool,
@@ -113,16 +117,16 @@ pub struct DataPlane {
     threads: Mutex<Vec<JoinHandle<()>>>,
     outbound: Mutex<HashMap<u64, Arc<OutboundEntry>>>,
     next_handle: AtomicU64,
+    next_worker: AtomicUsize,
     nat_t_port: u16,
 }
 
 impl DataPlane {
     /// Opens devices and sockets in the caller's network namespace and starts the workers.
     pub fn start(options: &Options) -> io::Result<Self> {
-        let workers = options.workers.clamp(1, 64);
+        let workers = workers::number(options.workers);
         let tun = Tun::open(&options.tun_name, options.mtu, workers, options.offloads)?;
-        let stations: Vec<_> =
-            (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
+        let (stations, steered) = station::open_all(workers, options)?;
         let segmentation =
             stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);
         let shared = Arc::new(Shared {
@@ -134,6 +138,7 @@ impl DataPlane {
             notices: Notices::new()?,
             segmentation,
             mss_mtu: AtomicUsize::new(0),
+            steered,
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
@@ -145,6 +150,7 @@ impl DataPlane {
             threads: Mutex::default(),
             outbound: Mutex::default(),
             next_handle: AtomicU64::new(1),
+            next_worker: AtomicUsize::new(0),
             nat_t_port: options.nat_t_port,
         };
         for (index, direction) in (0..workers).flat_map(|index| Direction::ALL.map(|direction| (index, direction))) {
@@ -179,11 +185,6 @@ impl DataPlane {
         socket.send(&RawAddress::new(remote), &Control::with_source(local.ip()), &[marker, data])
     }
 
-    /// Reserves an inbound SPI.
-    pub fn allocate_spi(&self) -> Result<u32, Error> {
-        self.shared.sad.allocate().ok_or(Error::NoSpi)
-    }
-
     /// Gives an SPI back, with the SA on it.
     pub fn release_spi(&self, spi: u32) {
         self.shared.sad.release(spi);
@@ -201,6 +202,7 @@ impl DataPlane {
             return Err(Error::UnknownSpi(parameters.spi));
         }
         let suite = suite(parameters)?;
+        let replay_window = self.window(replay_window);
         let sa = InboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, replay_window, 0)
             .map_err(|_| Error::BadKey)?;
         let volume = Volume::new(parameters.limits);
@@ -297,8 +299,7 @@ impl DataPlane {
         }
         self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
-            let station = &self.shared.stations[0];
-            station.release(frames);
+            self.shared.stations[0].release(frames);
         }
         Ok(())
     }
@@ -306,12 +307,6 @@ impl DataPlane {
     /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
         self.shared.spd.remove(id);
-    }
-
-    /// All counters, summed over the workers.
-    pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let sum = |counter| self.shared.counters.iter().flatten().map(|counters| counters.get(counter)).sum();
-        Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
     }
 
     /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.

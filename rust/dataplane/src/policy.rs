@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
 use crate::outbound::OutboundEntry;
+use crate::own::Own;
 use crate::selector::Selectors;
 
 /// Frames held for one policy; a frame may be a super-packet.
@@ -32,6 +33,8 @@ pub struct Policy {
     pub id: u64,
     /// The SA that carries it; a rekey switches by one store.
     bound: ArcSwapOption<OutboundEntry>,
+    /// What workers have of their own; most policies have nothing.
+    own: OnceLock<Own>,
     /// When it is asked.
     pub rank: Rank,
     /// Which packets.
@@ -87,7 +90,8 @@ impl Policy {
     /// A policy without SA, which holds frames in `room`.
     #[must_use]
     pub fn new(id: u64, rank: Rank, selectors: Selectors, room: Arc<Room>) -> Self {
-        Self { id, rank, selectors, bound: ArcSwapOption::empty(), hold: Mutex::default(), room }
+        let (bound, own) = (ArcSwapOption::empty(), OnceLock::new());
+        Self { id, bound, own, rank, selectors, hold: Mutex::default(), room }
     }
 
     /// The SA bound now, unless it was removed.
@@ -96,10 +100,40 @@ impl Policy {
         self.bound.load_full().filter(|entry| !entry.is_removed())
     }
 
+    /// The SA on which `worker` sends: its own, else the one for all. `ask` is called when it is to ask for its own.
+    #[inline]
+    pub fn carrier(&self, worker: usize, ask: impl FnOnce()) -> Option<Arc<OutboundEntry>> {
+        match self.own.get() {
+            None => self.bound(),
+            Some(own) => own.carrier(worker).or_else(|| {
+                let bound = self.bound()?;
+                if own.accept(worker) {
+                    ask();
+                }
+                Some(bound)
+            }),
+        }
+    }
+
+    /// Gives one of `workers` an SA of its own, or takes it away. False when there is no such worker.
+    pub fn bind_own(&self, worker: usize, workers: usize, entry: Option<Arc<OutboundEntry>>) -> bool {
+        if worker >= workers {
+            return false;
+        }
+        let own = self.own.get_or_init(|| Own::new(workers));
+        self.switch(own.place(worker), entry);
+        true
+    }
+
+    /// Lets one of `workers` ask for an SA of its own, once, when it has packets. False when there is no such worker.
+    pub fn invite(&self, worker: usize, workers: usize) -> bool {
+        worker < workers && self.own.get_or_init(|| Own::new(workers)).invite(worker)
+    }
+
     /// Binds or unbinds; the frames held so far, and how many were too old, come back for sending.
     pub fn bind(&self, entry: Option<Arc<OutboundEntry>>, now: Instant) -> (Vec<Vec<u8>>, usize) {
         let unbound = entry.is_none();
-        self.switch(entry);
+        self.switch(&self.bound, entry);
         let mut hold = self.locked();
         if unbound {
             return (Vec::new(), 0);
@@ -117,11 +151,17 @@ impl Policy {
         (fresh, expired)
     }
 
-    /// Unbinds `entry` if it is the one bound.
+    /// Unbinds `entry` wherever it is bound.
     pub fn unbind(&self, entry: &Arc<OutboundEntry>) {
-        if self.bound.load().as_ref().is_some_and(|bound| Arc::ptr_eq(bound, entry)) {
-            self.switch(None);
+        for place in self.places() {
+            if place.load().as_ref().is_some_and(|bound| Arc::ptr_eq(bound, entry)) {
+                self.switch(place, None);
+            }
         }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &ArcSwapOption<OutboundEntry>> {
+        std::iter::once(&self.bound).chain(self.own.get().into_iter().flat_map(Own::places))
     }
 
     /// Gives away the held frames that `moved` says belong to another policy now.
@@ -139,16 +179,16 @@ impl Policy {
 
     /// Forgets SA and held frames: a worker's flow cache may remember the policy longer than the SPD.
     pub fn retire(&self) {
-        self.switch(None);
+        self.places().for_each(|place| self.switch(place, None));
         let mut hold = self.locked();
         self.shrink(&mut hold, 0);
         *hold = Hold::default();
     }
 
     /// Keeps `frame` until an SA is bound, within bounds. The lock makes sure that `bind` sees it or we see the SA.
-    pub fn hold(&self, frame: &[u8], now: Instant) -> Held {
+    pub fn hold(&self, worker: usize, frame: &[u8], now: Instant) -> Held {
         let mut hold = self.locked();
-        if self.bound().is_some() {
+        if self.carrier(worker, || ()).is_some() {
             return Held::Bound;
         }
         let acquire = hold.last_acquire.is_none_or(|last| now.duration_since(last) >= ACQUIRE_INTERVAL);
@@ -169,13 +209,12 @@ impl Policy {
     }
 
     /// Each SA knows which policies use it, so that none has to be looked for when the SA goes.
-    fn switch(&self, entry: Option<Arc<OutboundEntry>>) {
+    fn switch(&self, place: &ArcSwapOption<OutboundEntry>, entry: Option<Arc<OutboundEntry>>) {
         if let Some(entry) = &entry {
             entry.users().insert(self.id);
         }
-        let after = entry.as_ref().map(Arc::as_ptr);
-        let before = self.bound.swap(entry);
-        if let Some(before) = before.filter(|before| Some(Arc::as_ptr(before)) != after) {
+        let Some(before) = place.swap(entry) else { return };
+        if !self.places().any(|place| place.load().as_ref().is_some_and(|bound| Arc::ptr_eq(bound, &before))) {
             before.users().remove(&self.id);
         }
     }
@@ -218,21 +257,21 @@ mod tests {
     #[test]
     fn held_frames_come_back_with_the_sa_and_one_acquire_is_raised() {
         let (policy, now) = (policy(), Instant::now());
-        assert_eq!(policy.hold(b"first", now), Held::Kept { acquire: true });
-        assert_eq!(policy.hold(b"second", now), Held::Kept { acquire: false });
+        assert_eq!(policy.hold(0, b"first", now), Held::Kept { acquire: true });
+        assert_eq!(policy.hold(0, b"second", now), Held::Kept { acquire: false });
         let entry = Arc::new(sample(0, Limits::default()));
         let (frames, expired) = policy.bind(Some(Arc::clone(&entry)), now);
         assert_eq!((frames, expired), (vec![b"first".to_vec(), b"second".to_vec()], 0));
-        assert_eq!(policy.hold(b"third", now), Held::Bound);
+        assert_eq!(policy.hold(0, b"third", now), Held::Bound);
         policy.unbind(&entry);
-        assert_eq!(policy.hold(b"fourth", now), Held::Kept { acquire: true });
+        assert_eq!(policy.hold(0, b"fourth", now), Held::Kept { acquire: true });
     }
 
     #[test]
     fn frames_held_by_a_trap_are_given_to_the_policy_that_covers_them_now() {
         let (trap, now) = (policy(), Instant::now());
         for frame in [b"stays", b"moves", b"stays"] {
-            trap.hold(frame, now);
+            trap.hold(0, frame, now);
         }
         assert_eq!(trap.yield_held(|frame| frame == b"moves"), [b"moves"]);
         assert_eq!(trap.yield_held(|_| true), [b"stays", b"stays"]);
@@ -242,10 +281,10 @@ mod tests {
     #[test]
     fn the_hold_queue_is_bounded_and_forgets_old_frames() {
         let (policy, now) = (policy(), Instant::now());
-        let kept = (0..HELD_FRAMES + 5).filter(|_| matches!(policy.hold(b"x", now), Held::Kept { .. })).count();
+        let kept = (0..HELD_FRAMES + 5).filter(|_| matches!(policy.hold(0, b"x", now), Held::Kept { .. })).count();
         assert_eq!(kept, HELD_FRAMES);
         let later = now + HELD_FOR;
-        assert_eq!(policy.hold(b"new", later), Held::Kept { acquire: true });
+        assert_eq!(policy.hold(0, b"new", later), Held::Kept { acquire: true });
         let (frames, expired) = policy.bind(Some(Arc::new(sample(0, Limits::default()))), later);
         assert_eq!((frames, expired), (vec![b"new".to_vec()], 0));
     }
@@ -256,7 +295,7 @@ mod tests {
         let mut policies: Vec<_> =
             (0..=HELD_TOTAL / HELD_OCTETS).map(|_| Policy::new(1, (0, 0), no_selectors(), Arc::clone(&room))).collect();
         let kept = |policies: &[Policy]| {
-            policies.iter().filter(|policy| matches!(policy.hold(&frame, now), Held::Kept { .. })).count()
+            policies.iter().filter(|policy| matches!(policy.hold(0, &frame, now), Held::Kept { .. })).count()
         };
         assert_eq!(kept(&policies), HELD_TOTAL / HELD_OCTETS);
         policies[0].bind(Some(Arc::new(sample(0, Limits::default()))), now);

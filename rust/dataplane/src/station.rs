@@ -15,40 +15,34 @@ pub struct Station {
     pub(crate) index: usize,
     pub(crate) sockets: Vec<UdpSocket>,
     pub(crate) plain: Option<Plain>,
+    own_ports: Vec<UdpSocket>,
     wake: [EventFd; 2],
     released: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Station {
     /// The shared port for every worker, IKE's own port for the first; IPv6 where the kernel has it.
-    pub(crate) fn open(index: usize, workers: usize, options: &Options) -> io::Result<Self> {
+    fn open(index: usize, workers: usize, options: &Options) -> io::Result<Self> {
         let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro: options.offloads != OffloadMode::Off };
-        let mut sockets = Vec::new();
+        let alone = UdpOptions { shared: false, gro: false, ..udp };
+        let (mut sockets, mut own_ports) = (Vec::new(), Vec::new());
         for v6 in [false, true] {
-            let mut ports = vec![(options.nat_t_port, true, udp)];
+            sockets.extend(bind(v6, options.nat_t_port, true, udp)?);
             if index == 0 {
-                ports.push((options.ike_port, false, UdpOptions { shared: false, gro: false, ..udp }));
+                sockets.extend(bind(v6, options.ike_port, false, alone)?);
             }
-            for (port, esp, udp) in ports {
-                match UdpSocket::bind(v6, port, esp, udp) {
-                    Ok(socket) => sockets.push(socket),
-                    Err(error) if v6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-                    Err(error) => {
-                        let kind = error.kind();
-                        return Err(io::Error::new(kind, format!("UDP port {port}: {error}")));
-                    }
-                }
+            if workers > 1 {
+                own_ports.extend(bind(v6, 0, true, alone)?);
             }
         }
-        if index + 1 == workers && workers > 1 {
-            for socket in sockets.iter().filter(|socket| socket.esp) {
-                socket.steer_by_spi(workers as u32)?;
-            }
+        if own_ports.iter().any(|socket| socket.deafen().is_err()) {
+            // What arrived there would fill a buffer for ever; the shared port does as well.
+            own_ports.clear();
         }
         let wake = [EventFd::new()?, EventFd::new()?];
         // Without CAP_NET_RAW there is ESP in UDP alone.
         let plain = Plain::new(options.mark).ok();
-        Ok(Self { index, sockets, plain, wake, released: Mutex::default() })
+        Ok(Self { index, sockets, plain, own_ports, wake, released: Mutex::default() })
     }
 
     /// Frames that were held and may go now.
@@ -65,11 +59,35 @@ impl Station {
         self.sockets.iter().find(|socket| socket.esp && socket.v6 == v6)
     }
 
+    /// The socket that sends from a port no other worker has.
+    pub(crate) fn own_port(&self, v6: bool) -> Option<&UdpSocket> {
+        self.own_ports.iter().find(|socket| socket.v6 == v6)
+    }
+
     pub(crate) fn wake(&self, direction: Direction) -> &EventFd {
         &self.wake[direction as usize]
     }
 
     pub(crate) fn take_released(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.released.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// All stations, and whether the kernel steers each SA to its worker. One that does not spreads peers instead: any worker
+/// opens any SA.
+pub fn open_all(workers: usize, options: &Options) -> io::Result<(Vec<Station>, bool)> {
+    let stations: Vec<_> =
+        (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
+    let last = stations.iter().skip(1).next_back();
+    let mut shared = last.into_iter().flat_map(|station| &station.sockets).peekable();
+    let steered = shared.peek().is_some() && shared.all(|socket| socket.steer_by_spi(workers as u32).is_ok());
+    Ok((stations, steered))
+}
+
+fn bind(v6: bool, port: u16, esp: bool, options: UdpOptions) -> io::Result<Option<UdpSocket>> {
+    match UdpSocket::bind(v6, port, esp, options) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if v6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), format!("UDP port {port}: {error}"))),
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::endpoint::{Control, RawAddress};
+use crate::inbound::SLOT_BITS;
 use crate::sys::{check, check_size, set_option, set_option_raw};
 
 const BUFFER: i32 = 16 << 20;
@@ -88,10 +89,21 @@ impl UdpSocket {
     /// is zero, and what is too short to have an SPI go to the first.
     pub fn steer_by_spi(&self, workers: u32) -> io::Result<()> {
         let statement = |code, value| libc::sock_filter { code, jt: 0, jf: 0, k: value };
-        // BPF_LD|BPF_W|BPF_ABS 0; BPF_ALU|BPF_MOD workers; BPF_RET|BPF_A
-        let mut program = [statement(0x20, 0), statement(0x94, workers), statement(0x16, 0)];
+        // BPF_LD|BPF_W|BPF_ABS 0; BPF_ALU|BPF_RSH SLOT_BITS; BPF_ALU|BPF_MOD workers; BPF_RET|BPF_A
+        let mut program =
+            [statement(0x20, 0), statement(0x74, SLOT_BITS), statement(0x94, workers), statement(0x16, 0)];
+        self.attach(libc::SO_ATTACH_REUSEPORT_CBPF, &mut program)
+    }
+
+    /// Takes nothing any more: for a socket that only sends.
+    pub fn deafen(&self) -> io::Result<()> {
+        // BPF_RET|BPF_K 0
+        self.attach(libc::SO_ATTACH_FILTER, &mut [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }])
+    }
+
+    fn attach(&self, option: i32, program: &mut [libc::sock_filter]) -> io::Result<()> {
         let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-        set_option_raw(self.fd(), libc::SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF, &filter)
+        set_option_raw(self.fd(), libc::SOL_SOCKET, option, &filter)
     }
 
     /// Sends one datagram made of `pieces`.

@@ -14,7 +14,6 @@ use crate::plane::Shared;
 use crate::station::Station;
 use crate::sys::Epoll;
 use crate::tun::OffloadMode;
-use crate::udp::UdpSocket;
 
 const WAKE: u64 = 0;
 const TUN: u64 = 1;
@@ -62,9 +61,9 @@ fn failure_of(work: impl FnOnce() -> io::Result<()>) -> Option<String> {
 }
 
 fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) -> Outlet<'a> {
-    let esp = |v6| station.esp_socket(v6).map(|socket| socket as &UdpSocket);
+    let sockets = [[false, true].map(|v6| station.esp_socket(v6)), [false, true].map(|v6| station.own_port(v6))];
     let counters = shared.counters_of(station.index, direction);
-    Outlet { shared, counters, sockets: [esp(false), esp(true)], plain: station.plain.as_ref() }
+    Outlet { shared, counters, worker: station.index, sockets, plain: station.plain.as_ref() }
 }
 
 fn send(shared: &Shared, station: &Station) -> io::Result<()> {

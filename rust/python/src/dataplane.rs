@@ -82,9 +82,10 @@ impl DataPlane {
         Ok(self.plane()?.send(local, remote, data).is_ok())
     }
 
-    /// Reserve an inbound SPI; its low 20 bits are its slot in the SAD.
-    fn allocate_spi(&self) -> PyResult<u32> {
-        self.plane()?.allocate_spi().map_err(refused)
+    /// Reserve an inbound SPI, for `worker` or for each in turn; its low 20 bits are its slot in the SAD.
+    #[pyo3(signature = (worker=None))]
+    fn allocate_spi(&self, worker: Option<usize>) -> PyResult<u32> {
+        self.plane()?.allocate_spi(worker).map_err(refused)
     }
 
     /// Give an SPI back, with the SA on it.
@@ -209,10 +210,21 @@ impl DataPlane {
         self.plane()?.add_policy(policy_id, selectors(&local_ts, &remote_ts)?, priority).map_err(refused)
     }
 
-    /// Let a policy use another outbound SA, or none. Held packets are sent.
-    #[pyo3(signature = (policy_id, handle))]
-    fn bind_policy(&self, policy_id: u64, handle: Option<u64>) -> PyResult<()> {
-        self.plane()?.bind_policy(policy_id, handle).map_err(refused)
+    /// Let a policy, or one worker of it, use another outbound SA, or none. Held packets are sent.
+    #[pyo3(signature = (policy_id, handle, *, worker=None))]
+    fn bind_policy(&self, policy_id: u64, handle: Option<u64>, worker: Option<usize>) -> PyResult<()> {
+        let plane = self.plane()?;
+        match worker {
+            None => plane.bind_policy(policy_id, handle),
+            Some(worker) => plane.bind_own(policy_id, handle, worker),
+        }
+        .map_err(refused)
+    }
+
+    /// Let a worker without an SA of its own for a policy ask for one, once, when it has packets.
+    #[pyo3(signature = (policy_id, worker))]
+    fn invite(&self, policy_id: u64, worker: usize) -> PyResult<()> {
+        self.plane()?.invite(policy_id, worker).map_err(refused)
     }
 
     /// Remove a policy; its packets are dropped.
@@ -244,6 +256,16 @@ impl DataPlane {
         Ok(self.plane()?.outbound_drops(handle).map_err(refused)?.into_iter().collect())
     }
 
+    /// The same for each worker.
+    fn worker_counters(&self) -> PyResult<Vec<HashMap<&'static str, u64>>> {
+        Ok(self.plane()?.worker_counters().into_iter().map(|counters| counters.into_iter().collect()).collect())
+    }
+
+    /// How many workers there are.
+    fn workers(&self) -> PyResult<usize> {
+        Ok(self.plane()?.workers())
+    }
+
     /// Packets and inner octets an inbound SA has carried.
     #[pyo3(signature = (spi))]
     fn inbound_counters(&self, spi: u32) -> PyResult<(u64, u64)> {
@@ -271,6 +293,7 @@ impl DataPlane {
             ("udp_segment", plane.udp_segment()),
             ("udp_gro", plane.udp_gro()),
             ("esp_rings", plane.esp_rings()),
+            ("spi_steering", plane.steered()),
         ]))
     }
 

@@ -1,7 +1,7 @@
 //! What `drain` gives, as Python values.
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyTuple};
 
 use ironswan_dataplane::Notice;
 
@@ -39,7 +39,7 @@ impl IkeDatagram {
     }
 }
 
-/// A policy without SA has traffic.
+/// A policy without SA has traffic, or a worker that has no SA of its own for it.
 #[pyclass(frozen, get_all, module = "ironswan._native")]
 pub struct Acquire {
     policy_id: u64,
@@ -48,23 +48,34 @@ pub struct Acquire {
     protocol: u8,
     sport: u16,
     dport: u16,
+    worker: Option<u32>,
 }
 
 #[pymethods]
 impl Acquire {
     #[classattr]
-    fn __match_args__() -> (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str) {
-        ("policy_id", "src", "dst", "protocol", "sport", "dport")
+    fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        PyTuple::new(py, ["policy_id", "src", "dst", "protocol", "sport", "dport", "worker"])
     }
 
     #[new]
-    fn new(policy_id: u64, src: String, dst: String, protocol: u8, sport: u16, dport: u16) -> Self {
-        Self { policy_id, src, dst, protocol, sport, dport }
+    #[pyo3(signature = (policy_id, src, dst, protocol, sport, dport, worker=None))]
+    fn new(
+        policy_id: u64,
+        src: String,
+        dst: String,
+        protocol: u8,
+        sport: u16,
+        dport: u16,
+        worker: Option<u32>,
+    ) -> Self {
+        Self { policy_id, src, dst, protocol, sport, dport, worker }
     }
 
     fn __repr__(&self) -> String {
-        let Self { policy_id, src, dst, protocol, sport, dport } = self;
-        format!("Acquire({policy_id}, {src:?}, {dst:?}, {protocol}, {sport}, {dport})")
+        let Self { policy_id, src, dst, protocol, sport, dport, worker } = self;
+        let asking = worker.map_or(String::new(), |worker| format!(", worker={worker}"));
+        format!("Acquire({policy_id}, {src:?}, {dst:?}, {protocol}, {sport}, {dport}{asking})")
     }
 }
 
@@ -102,9 +113,9 @@ pub fn to_python(py: Python<'_>, notice: Notice) -> PyResult<Py<PyAny>> {
             let data = PyBytes::new(py, &data).unbind();
             Py::new(py, IkeDatagram::new(local_addr, local.port(), remote_addr, remote.port(), data))?.into_any()
         }
-        Notice::Acquire { policy_id, source, destination, protocol, source_port, destination_port } => {
+        Notice::Acquire { policy_id, source, destination, protocol, source_port, destination_port, worker } => {
             let (src, dst) = (source.to_string(), destination.to_string());
-            Py::new(py, Acquire::new(policy_id, src, dst, protocol, source_port, destination_port))?.into_any()
+            Py::new(py, Acquire::new(policy_id, src, dst, protocol, source_port, destination_port, worker))?.into_any()
         }
         Notice::Sa { kind, spi, remote } => {
             let (remote_addr, remote_port) =

@@ -8,7 +8,7 @@ import pytest
 from config_texts import BENCHMARK, SECRETS, connection, only_problem, problems, write
 
 from ironswan.config import load
-from ironswan.policy.connection import ChildPolicy, Configuration, Connection, EndAction, StartAction
+from ironswan.policy.connection import ChildPolicy, Configuration, Connection, EndAction, PerCpuSas, StartAction
 from ironswan.policy.identity import Identity
 from ironswan.policy.proposals import default_proposals, proposal_text
 from ironswan.policy.transforms import Protocol
@@ -100,6 +100,24 @@ def test_start_actions(configure, text: str, expected: StartAction) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", PerCpuSas.NO),
+        ("per_cpu_sas = 0", PerCpuSas.NO),
+        ("per_cpu_sas = true", PerCpuSas.YES),
+        ("per_cpu_sas = Encap", PerCpuSas.ENCAP),
+    ],
+)
+def test_per_cpu_sas(configure, text: str, expected: PerCpuSas) -> None:
+    assert the_child(configure(child=text)).per_cpu_sas is expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", 1), ("64", 64), ("auto", 0)])
+def test_workers_are_a_number_or_as_many_as_there_are_cpus(configure, text: str, expected: int) -> None:
+    assert configure(rest=SECRETS + f"settings {{\n workers = {text}\n}}\n").settings.workers == expected
+
+
+@pytest.mark.parametrize(
     ("word", "expected"), [("clear", EndAction.NONE), ("restart", EndAction.START), ("trap", EndAction.TRAP)]
 )
 def test_dpd_action_has_its_old_names(configure, word: str, expected: EndAction) -> None:
@@ -184,6 +202,7 @@ CHILD = "connections.a.children.c."
         ("", "sha256_96 = 96", CHILD + "sha256_96", "neither yes nor no"),
         ("", "updown = /bin/true", CHILD + "updown", "not supported yet"),
         ("", "replay_window = 0", CHILD + "replay_window", "not supported"),
+        ("", "per_cpu_sas = 4", CHILD + "per_cpu_sas", "not one of"),
         ("", "rekey_time = 2h\nlife_time = 1h", CHILD + "life_time", "below rekey_time"),
         ("", "rekey_time = 10s\nrand_time = 11s", CHILD + "rand_time", "above rekey_time"),
         ("", "rekey_bytes = 2g\nlife_bytes = 1g", CHILD + "life_bytes", "below rekey_bytes"),

@@ -30,8 +30,8 @@ OTHER = {"left": "right", "right": "left"}
 class LinkedPlane(NullDataPlane):
     """Sends to another one of its kind; `cut` loses everything instead."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, workers: int = 1) -> None:
+        super().__init__(workers)
         self.peer: LinkedPlane | None = None
         self.cut = False
 
@@ -102,8 +102,8 @@ def configuration(
 class Side:
     """One gateway with everything a test wants to look at."""
 
-    def __init__(self, side: str, conf: Configuration, stale: tuple[Prefix, ...] = ()) -> None:
-        self.plane = LinkedPlane()
+    def __init__(self, side: str, conf: Configuration, stale: tuple[Prefix, ...] = (), workers: int = 1) -> None:
+        self.plane = LinkedPlane(workers)
         self.network = RecordedNetwork((ip_address(ADDRESS[side]),))
         self.network.routes = {Route(prefix, Kind.UNREACHABLE) for prefix in stale}
         self.gateway = Gateway(conf, self.plane, self.network, stale=stale)
@@ -140,11 +140,15 @@ def play(
     stale: tuple[Prefix, ...] = (),
     *,
     cut: bool = False,
+    workers: int = 1,
 ) -> None:
     """Run a scenario between two started gateways and end both."""
 
     async def run() -> None:
-        sides = (Side("left", left or configuration("left"), stale), Side("right", right or configuration("right")))
+        sides = (
+            Side("left", left or configuration("left"), stale, workers),
+            Side("right", right or configuration("right"), workers=workers),
+        )
         sides[0].plane.peer, sides[1].plane.peer = sides[1].plane, sides[0].plane
         sides[0].plane.cut = cut
         for side in sides:

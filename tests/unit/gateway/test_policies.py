@@ -114,3 +114,35 @@ def test_same_trap_again_changes_nothing() -> None:
     policies.trap(TARGET, LEFT, RIGHT)
     policies.trap(TARGET, LEFT, RIGHT)
     assert [name for name, _ in plane.calls] == ["add_policy"]
+
+
+def test_own_sa_of_a_worker_stands_beside_the_one_for_all() -> None:
+    plane = NullDataPlane(workers=2)
+    policies, (everyone, own, newer) = Policies(plane), with_handles(plane, 3)
+    for child in (1, 2, 3):
+        policies.join(child, TARGET, LEFT, RIGHT)
+    policies.use(1, everyone)
+    policies.use(2, own, worker=1)
+    [policy] = plane.policies.values()
+    assert (policy.handle, policy.own) == (everyone, {1: own})
+    policies.use(3, newer, worker=1)
+    assert policy.own == {1: newer}
+    policies.leave(2)
+    assert policy.own == {1: newer}
+    policies.leave(3)
+    assert (policy.handle, policy.own) == (everyone, {})
+    assert policies.carrier(policies.policy_of(1) or 0, 1) is None
+
+
+def test_own_sa_carries_everything_when_the_one_for_all_is_gone() -> None:
+    plane = NullDataPlane(workers=2)
+    policies, (everyone, own, another) = Policies(plane), with_handles(plane, 3)
+    for child in (1, 2, 3):
+        policies.join(child, TARGET, LEFT, RIGHT)
+    policies.use(1, everyone)
+    policies.use(2, own, worker=0)
+    policies.leave(1)
+    [policy] = plane.policies.values()
+    assert (policy.handle, policy.own) == (own, {0: own})
+    policies.use(3, another)
+    assert (policy.handle, policy.own) == (another, {0: own})

@@ -1,0 +1,150 @@
+//! Several workers seal on the same SAs: what arrives at a real socket is in the order of the sequence numbers, within the
+//! smallest window a receiver may have (RFC 4303 3.4.3: 32), and no worker waits for ever. Needs root, for a network
+//! namespace of its own.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use ironswan_dataplane::{DataPlane, Limits, OffloadMode, Options, Path, SaParameters, Selector, Selectors};
+
+const SMALLEST_WINDOW: u32 = 32;
+const SENDERS: usize = 3;
+/// Source ports of each sender: flows enough for every queue of the TUN.
+const FLOWS: usize = 16;
+const ROUNDS: usize = 400;
+const SAS: u8 = 3;
+
+/// Gives this thread, and those it starts, a network of its own; false where that is not permitted.
+fn alone() -> bool {
+    // SAFETY: plain call that changes this thread only.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: a network namespace needs root");
+        return false;
+    }
+    ip("link set lo up");
+    true
+}
+
+fn ip(words: &str) {
+    assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
+}
+
+fn behind(sa: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 9, 0, 10 + sa)
+}
+
+fn only(address: Ipv4Addr) -> Vec<Selector> {
+    vec![Selector::new(0, address.into(), address.into(), 0, 65535).unwrap()]
+}
+
+/// A data plane whose SA number n carries what goes to `behind(n)`, all of it to `peer`.
+fn gateway(workers: usize, peer: SocketAddr) -> DataPlane {
+    let (tun_name, offloads) = ("ipsec0".to_owned(), OffloadMode::Auto);
+    let options = Options { tun_name, mtu: 1400, workers, ike_port: 500, nat_t_port: 4500, mark: 0, offloads };
+    let plane = DataPlane::start(&options).unwrap();
+    ip("addr add 10.9.0.1/24 dev ipsec0");
+    let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 4500);
+    for sa in 0..SAS {
+        let spi = 0x1000 + u32::from(sa);
+        let limits = Limits::default();
+        let parameters = SaParameters { spi, suite: "aes128gcm16", keymat: &[7; 20], esn: false, limits };
+        let path = Path { local, remote: peer, udp_encap: true };
+        let handle = plane.install_outbound(&parameters, 0, path).unwrap();
+        let own = only(Ipv4Addr::new(10, 9, 0, 1));
+        plane.add_policy(sa.into(), Selectors::new(own, only(behind(sa))), 0).unwrap();
+        plane.bind_policy(sa.into(), Some(handle)).unwrap();
+    }
+    plane
+}
+
+/// Of each SA, how many packets came and how far behind the furthest one was.
+#[derive(Debug, Default)]
+struct Seen {
+    packets: u32,
+    highest: u32,
+    furthest_behind: u32,
+}
+
+fn watch(socket: &UdpSocket) -> HashMap<u32, Seen> {
+    let mut seen: HashMap<u32, Seen> = HashMap::new();
+    let mut buffer = [0; 2048];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        let word = |at: usize| u32::from_be_bytes(buffer[at..at + 4].try_into().unwrap());
+        assert!(length > 8);
+        let (sa, sequence_number) = (seen.entry(word(0)).or_default(), word(4));
+        sa.packets += 1;
+        sa.furthest_behind = sa.furthest_behind.max(sa.highest.saturating_sub(sequence_number));
+        sa.highest = sa.highest.max(sequence_number);
+    }
+    seen
+}
+
+fn flood() {
+    let source = IpAddr::from(Ipv4Addr::new(10, 9, 0, 1));
+    let flows: Vec<_> = (0..FLOWS).map(|_| UdpSocket::bind((source, 0)).unwrap()).collect();
+    for round in 0..ROUNDS {
+        for flow in &flows {
+            let to = behind((round % usize::from(SAS)) as u8);
+            // A full queue of the TUN drops, which does not reorder.
+            let _ = flow.send_to(&[0x55; 200], (to, 9));
+        }
+    }
+}
+
+fn receiver() -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let octets: libc::c_int = 64 << 20;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer is valid for `length` octets.
+    let set = unsafe {
+        let value = (&raw const octets).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value, length)
+    };
+    assert_eq!(set, 0);
+    socket
+}
+
+fn order_is_kept_by(workers: usize) {
+    if !alone() {
+        return;
+    }
+    let socket = receiver();
+    let plane = gateway(workers, socket.local_addr().unwrap());
+    let seen = thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&socket));
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(flood)).collect();
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        watching.join().unwrap()
+    });
+    let sealed = |counters: &[(&str, u64)]| counters.iter().find(|(name, _)| *name == "sealed_packets").unwrap().1;
+    let each: Vec<_> = plane.worker_counters().iter().map(|counters| sealed(counters)).collect();
+    eprintln!("{workers} workers sealed {each:?}: {seen:?}");
+    assert!(each.iter().all(|sealed| *sealed > 0), "not every worker had packets: {each:?}");
+    assert_eq!(u64::from(seen.values().map(|sa| sa.packets).sum::<u32>()), each.iter().sum());
+    for (spi, sa) in &seen {
+        assert!(sa.furthest_behind < SMALLEST_WINDOW, "SPI {spi:#x}: {sa:?}");
+    }
+    // Nobody holds a turn or waits for one.
+    let last = UdpSocket::bind("10.9.0.1:0").unwrap();
+    (0..SAS).for_each(|sa| _ = last.send_to(b"after", (behind(sa), 9)).unwrap());
+    assert_eq!(watch(&socket).len(), usize::from(SAS));
+    plane.stop();
+}
+
+#[test]
+fn two_workers_keep_the_order_of_every_sa() {
+    order_is_kept_by(2);
+}
+
+#[test]
+fn four_workers_keep_the_order_of_every_sa() {
+    order_is_kept_by(4);
+}
