@@ -1,5 +1,6 @@
 //! The data plane as the control plane sees it: start, SAs, policies, notices, counters, stop.
 
+mod paths;
 mod workers;
 
 use std::collections::HashMap;
@@ -14,14 +15,13 @@ use std::time::Instant;
 use ironswan_esp::{InboundSa, OutboundSa, Suite};
 
 use crate::counters::{Counter, Counters};
-use crate::endpoint::{Control, Endpoint, RawAddress};
+use crate::endpoint::{Control, RawAddress};
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Sad};
 use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
-use crate::plain::NextHop;
 use crate::selector::Selectors;
 use crate::spd::Spd;
 use crate::station::{self, Station};
@@ -29,6 +29,8 @@ use crate::tally;
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::vnet;
 use crate::worker::{self, Direction};
+
+pub use paths::Path;
 
 /// How a data plane is made.
 #[derive(Clone, Debug)]
@@ -98,17 +100,6 @@ pub struct SaParameters<'a> {
     pub esn: bool,
     /// Volume limits.
     pub limits: Limits,
-}
-
-/// How the packets of an outbound SA travel.
-#[derive(Clone, Copy, Debug)]
-pub struct Path {
-    /// Our address and port.
-    pub local: SocketAddr,
-    /// The peer's.
-    pub remote: SocketAddr,
-    /// In UDP between these ports (RFC 3948), or as protocol 50 between the addresses.
-    pub udp_encap: bool,
 }
 
 /// A running data plane; dropping it stops it.
@@ -231,41 +222,6 @@ impl DataPlane {
         for policy in users.into_iter().filter_map(|id| self.shared.spd.get(id)) {
             policy.unbind(&entry);
         }
-    }
-
-    /// Moves an outbound SA to another path, and lets its inbound SA expect packets from there.
-    pub fn update_endpoint(&self, handle: u64, path: Path) -> Result<(), Error> {
-        let entry = self.entry(handle)?;
-        entry.set_endpoint(self.endpoint(path)?);
-        if let Some(inbound) = self.shared.sad.find(entry.pair).as_ref().and_then(|guard| guard.as_ref()) {
-            inbound.follow(path.remote);
-        }
-        Ok(())
-    }
-
-    /// Sends the plain ESP of an SA as frames to `next_hop` from now on, or leaves it to the kernel's IP.
-    pub fn set_next_hop(&self, handle: u64, next_hop: Option<NextHop>) -> Result<(), Error> {
-        let entry = self.entry(handle)?;
-        let endpoint = entry.endpoint.load();
-        if endpoint.next_hop() != next_hop.as_ref() {
-            entry.endpoint.store(Arc::new(endpoint.towards(next_hop)));
-        }
-        Ok(())
-    }
-
-    /// The endpoint of a path. With the first that is plain the workers look out for plain ESP by faster means.
-    fn endpoint(&self, Path { local, remote, udp_encap }: Path) -> Result<Endpoint, Error> {
-        if udp_encap {
-            return Ok(Endpoint::new(local, remote));
-        }
-        if self.shared.stations[0].plain.is_none() {
-            return Err(Error::NoRawSockets);
-        }
-        let endpoint = Endpoint::plain(local.ip(), remote.ip()).ok_or(Error::NoSource)?;
-        if !self.shared.plain_wanted.swap(true, Ordering::AcqRel) {
-            self.shared.stations.iter().for_each(|station| station.wake(Direction::In).signal());
-        }
-        Ok(endpoint)
     }
 
     /// Lowers the MSS of TCP connections from now on to what fits packets of `mtu` octets; 0 leaves it as it is.
