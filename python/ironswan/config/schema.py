@@ -71,12 +71,19 @@ AUTH = (
 AUTH_UNSUPPORTED = _unsupported("""
     certs cert pubkeys eap_id aaa_id xauth_id cacerts cacert ca_id groups cert_policy revocation=relaxed
 """)
-_LATER_MODES = ("transport", "transport_proxy", "iptfs", "beet", "pass", "drop")
+_LATER_MODES = ("transport_proxy", "iptfs", "beet", "pass", "drop")
 CHILD = (
     Key("local_ts", v.SELECTORS, "dynamic", "traffic on our side", "local_ts"),
     Key("remote_ts", v.SELECTORS, "dynamic", "traffic on the peer's side", "remote_ts"),
     Key("esp_proposals", v.ESP_PROPOSALS, "default", "suites for ESP, in order of preference", "esp_proposals"),
-    Key("mode", v.one_of("tunnel"), "tunnel", "IPsec mode", "mode", _LATER_MODES),
+    Key(
+        "mode",
+        v.one_of("tunnel", "transport"),
+        "tunnel",
+        "IPsec mode; transport between two hosts",
+        "mode",
+        _LATER_MODES,
+    ),
     Key("rekey_time", v.TIME, "1h", "age at which the Child SA is rekeyed; 0 never", "rekey_time"),
     Key("life_time", v.TIME, "110% of rekey_time", "age at which it is closed", "life_time"),
     Key("rand_time", v.TIME, "life_time - rekey_time", "up to this much is taken off rekey_time", "rand_time"),
@@ -101,11 +108,18 @@ CHILD = (
         "a Child SA for each worker that has packets, beside the one for all (RFC 9611); `encap`: from a UDP port each",
         "per_cpu_sas",
     ),
+    Key(
+        "interface",
+        v.INTERFACE,
+        "none",
+        "an interface of its own: routes choose what goes in, not policies",
+        "interface",
+    ),
     Key("sha256_96", v.BOOLEAN, "no", "cut `sha256` off at 96 bits for a peer that does; not negotiated", "sha256_96"),
 )
 CHILD_UNSUPPORTED = _unsupported("""
     ah_proposals updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
-    policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 interface hw_offload=no|auto
+    policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 hw_offload=no|auto
     mark_in=0|0/0 mark_out=0|0/0 mark_in_sa=no|false|0 set_mark_in=0|0/0 set_mark_out=0|0/0 if_id_in=0 if_id_out=0
     label label_mode=system tfc_padding=0 rand_bytes=0 rand_packets=0
     copy_df=yes|true|1 copy_ecn=yes|true|1 copy_dscp=out icmp=no|false|0

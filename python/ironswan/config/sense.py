@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from ironswan.config.tree import Problems, Section
 from ironswan.config.values import address_range
-from ironswan.policy.connection import ChildPolicy, Configuration, Connection, SharedSecret, StartAction
+from ironswan.policy.connection import ChildPolicy, Configuration, Connection, Mode, SharedSecret, StartAction
 from ironswan.policy.identity import Identity, IdType, matches
 from ironswan.policy.selectors import SelectorTemplate
 
@@ -119,6 +119,29 @@ def _check_child(child: ChildPolicy, connection: Connection, note: Note) -> None
         note("remote_ts", "is of another address family than local_ts: no packet could match both")
     if child.start_action is not StartAction.NONE and not any(map(_can_be_called, connection.remote_addrs)):
         note("start_action", "needs a peer that can be called: give remote_addrs an address or a host name")
+
+    if child.mode is Mode.TRANSPORT:
+        _check_hosts("local_ts", child.local_ts, connection.local_addrs, note)
+        _check_hosts("remote_ts", child.remote_ts, connection.remote_addrs, note)
+
+
+def _check_hosts(key: str, selectors: tuple[SelectorTemplate, ...], addresses: tuple[str, ...], note: Note) -> None:
+    """Transport mode carries packets of the two hosts themselves (RFC 4301 4.1)."""
+    fixed = {address for s in selectors for address in (s.start, s.end) if address is not None}
+    if not fixed:
+        return
+    if len(fixed) > 1:
+        note(key, "has more than one address, which transport mode cannot carry: use mode = tunnel, or dynamic")
+    elif all(map(_is_address, addresses)) and str(*fixed) not in addresses:
+        note(key, f"is not the host's own address ({', '.join(addresses)}), which transport mode needs: use dynamic")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _selector_families(selectors: tuple[SelectorTemplate, ...]) -> set[int]:

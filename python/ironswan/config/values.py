@@ -31,6 +31,12 @@ class Kind(Generic[T]):
     read: Callable[[str], T]
 
 
+def _interface(text: str) -> str:
+    if not 1 <= len(text.encode()) <= 15 or text in (".", "..") or any(c.isspace() or c in "/:" for c in text):
+        raise ValueError("no interface can have this name")
+    return text
+
+
 def _boolean(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
@@ -167,6 +173,7 @@ def _replay_window(text: str) -> int:
 
 
 BOOLEAN = Kind("yes, no", _boolean)
+INTERFACE = Kind("1 to 15 characters without blanks and slashes", _interface)
 TIME = Kind("a time: 30s, 10m, 4h, 1d", lambda text: float(_scaled(_TIME, text)))
 SIZE = Kind("octets: 0, 500m, 2g", lambda text: _scaled(_SIZE, text))
 COUNT = integer(0, 10**12 - 1)

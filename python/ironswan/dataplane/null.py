@@ -22,6 +22,9 @@ class InstalledSa:
     limits: dict[str, int]
     udp_encap: bool = True
     next_hop: tuple[int, int, bytes | None] | None = None
+    mode: str = "tunnel"
+    nat_original: tuple[str, str] | None = None
+    interface: int = 0
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class InstalledPolicy:
     remote_ts: list[Selector]
     priority: int
     handle: int | None = None
+    interface: int = 0
     own: dict[int, int] = field(default_factory=dict)
     """Handles that single workers are bound to."""
 
@@ -55,6 +59,8 @@ class NullDataPlane:
         self._notices: list[Notice] = []
         self._spis = count(1)
         self._handles = count(1)
+        self._numbers = count(1)
+        self.interfaces: dict[int, str] = {}
         self._allocated: set[int] = set()
 
     def tell(self, *notices: Notice) -> None:
@@ -103,13 +109,19 @@ class NullDataPlane:
         local_ts: list[Selector],  # noqa: ARG002
         remote_addr: str,
         remote_port: int,
+        mode: str = "tunnel",
+        nat_original: tuple[str, str] | None = None,
+        interface: int = 0,
         **limits: int,
     ) -> None:
         """See the port."""
         if spi not in self._allocated:
             raise ValueError(f"no inbound SPI {spi:#010x}")
         self._record("install_inbound", spi)
-        self.inbound[spi] = InstalledSa(spi, suite, keymat, esn, None, (remote_addr, remote_port), limits)
+        remote = (remote_addr, remote_port)
+        self.inbound[spi] = InstalledSa(
+            spi, suite, keymat, esn, None, remote, limits, mode=mode, nat_original=nat_original, interface=interface
+        )
 
     def remove_inbound(self, spi: int) -> None:
         """See the port."""
@@ -130,13 +142,14 @@ class NullDataPlane:
         remote_port: int,
         key_owner: int = 0,  # noqa: ARG002  the port's signature
         udp_encap: bool = True,
+        mode: str = "tunnel",
         **limits: int,
     ) -> int:
         """See the port."""
         handle = next(self._handles)
         self._record("install_outbound", spi, handle)
         local, remote = (local_addr, local_port), (remote_addr, remote_port)
-        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits, udp_encap)
+        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits, udp_encap, mode=mode)
         return handle
 
     def remove_outbound(self, handle: int) -> None:
@@ -173,14 +186,34 @@ class NullDataPlane:
         """See the port."""
         self.mss_mtu = mtu
 
+    def add_interface(self, name: str, mtu: int) -> int:  # noqa: ARG002  the port's signature
+        """See the port."""
+        if name in self.interfaces.values():
+            raise FileExistsError(name)
+        number = next(self._numbers)
+        self._record("add_interface", name)
+        self.interfaces[number] = name
+        return number
+
+    def remove_interface(self, interface: int) -> None:
+        """See the port."""
+        self._record("remove_interface", interface)
+        self.interfaces.pop(interface, None)
+
     def add_policy(
-        self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0
+        self,
+        policy_id: int,
+        local_ts: list[Selector],
+        remote_ts: list[Selector],
+        *,
+        priority: int = 0,
+        interface: int = 0,
     ) -> None:
         """See the port."""
         if policy_id in self.policies:
             raise ValueError(f"policy {policy_id} exists already")
         self._record("add_policy", policy_id)
-        self.policies[policy_id] = InstalledPolicy(local_ts, remote_ts, priority)
+        self.policies[policy_id] = InstalledPolicy(local_ts, remote_ts, priority, interface=interface)
 
     def bind_policy(self, policy_id: int, handle: int | None, *, worker: int | None = None) -> None:
         """See the port."""

@@ -47,8 +47,15 @@ class DataPlane(Protocol):
         hard_packets: int = 0,
         soft_bytes: int = 0,
         hard_bytes: int = 0,
+        mode: str = "tunnel",
+        nat_original: tuple[str, str] | None = None,
+        interface: int = 0,
     ) -> None:
-        """Install an inbound SA on an allocated SPI; limits of 0 are none."""
+        """Install an inbound SA on an allocated SPI; limits of 0 are none.
+
+        `mode` "transport" takes selectors of one address a side; `nat_original` are source and destination in the
+        peer's packets where a NAT changes them. `interface` is where its packets come out.
+        """
 
     def remove_inbound(self, spi: int) -> None:
         """Remove an inbound SA and give its SPI back; unknown ones are ignored."""
@@ -70,6 +77,7 @@ class DataPlane(Protocol):
         hard_bytes: int = 0,
         key_owner: int = 0,
         udp_encap: bool = True,
+        mode: str = "tunnel",
     ) -> int:
         """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair.
 
@@ -101,10 +109,22 @@ class DataPlane(Protocol):
     def clamp_mss(self, mtu: int) -> None:
         """Lower the MSS of TCP connections to what fits packets of `mtu` octets; 0 leaves it as it is."""
 
+    def add_interface(self, name: str, mtu: int) -> int:
+        """Make one more interface and return its number; 0 is the one there always is. Raises OSError."""
+
+    def remove_interface(self, interface: int) -> None:
+        """Remove an interface whose policies and SAs are gone; unknown ones are ignored."""
+
     def add_policy(
-        self, policy_id: int, local_ts: list[Selector], remote_ts: list[Selector], *, priority: int = 0
+        self,
+        policy_id: int,
+        local_ts: list[Selector],
+        remote_ts: list[Selector],
+        *,
+        priority: int = 0,
+        interface: int = 0,
     ) -> None:
-        """Add a policy without SA; lower priority numbers are asked first."""
+        """Add a policy without SA for what goes into an interface; lower priority numbers are asked first."""
 
     def bind_policy(self, policy_id: int, handle: int | None, *, worker: int | None = None) -> None:
         """Let a policy use another outbound SA, or none (its packets are held); held packets are sent.

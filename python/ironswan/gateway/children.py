@@ -15,6 +15,7 @@ from ironswan.policy.connection import PerCpuSas
 
 if TYPE_CHECKING:
     from ironswan.dataplane.port import DataPlane
+    from ironswan.gateway.interfaces import Interfaces
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Installed:
 
     child: ChildSa
     handle: int | None
+    interface: int = 0
     seen_packets: int = 0
 
     @property
@@ -40,10 +42,11 @@ def _source_port(child: ChildSa) -> int:
 class Children:
     """All Child SAs of the gateway."""
 
-    def __init__(self, dataplane: DataPlane, policies: Policies) -> None:
+    def __init__(self, dataplane: DataPlane, policies: Policies, interfaces: Interfaces) -> None:
         """None yet."""
         self._dataplane = dataplane
         self._policies = policies
+        self._interfaces = interfaces
         self.own = OwnSas(dataplane, policies)
         self._installed: dict[int, Installed] = {}
 
@@ -60,19 +63,20 @@ class Children:
 
         Raises ValueError or OSError when the data plane does not take it; then nothing of it stays.
         """
-        self._install_inbound(child)
+        interface = self._interfaces.of((child.connection, child.name))
+        self._install_inbound(child, interface)
         try:
             handle = self._install_outbound(child)
         except (ValueError, OSError):
             self._dataplane.remove_inbound(child.inbound_spi)
             raise
         keyless = dataclasses.replace(child, keymat_in=b"", keymat_out=b"")
-        self._installed[child.child_id] = Installed(keyless, handle)
+        self._installed[child.child_id] = Installed(keyless, handle, interface)
         self._policies.join(child.child_id, (child.connection, child.name), child.ts_local, child.ts_remote)
         if outbound:
             self.outbound_ready(child.child_id)
 
-    def _install_inbound(self, child: ChildSa) -> None:
+    def _install_inbound(self, child: ChildSa, interface: int) -> None:
         self._dataplane.install_inbound(
             child.inbound_spi,
             child.suite,
@@ -83,6 +87,9 @@ class Children:
             local_ts=as_tuples(child.ts_local),
             remote_addr=str(child.remote.address),
             remote_port=child.remote.port,
+            mode=child.mode.value,
+            interface=interface,
+            nat_original=(str(child.nat_original[0]), str(child.nat_original[1])) if child.nat_original else None,
             **self._limits(child),
         )
 
@@ -98,6 +105,7 @@ class Children:
             remote_port=child.remote.port,
             key_owner=child.inbound_spi,
             udp_encap=child.udp_encap,
+            mode=child.mode.value,
             **self._limits(child),
         )
 

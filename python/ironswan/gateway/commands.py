@@ -180,10 +180,12 @@ class Commands:
             log.error("the configuration has errors: the gateway goes on with the one it had")
             text = "not reloaded, the running configuration stays: " + "; ".join(problems)
             raise CommandError(ExitCode.CONFIGURATION, text, problems=problems) from None
+        gateway.interfaces.configure(new, gateway.mtu)
         gateway.configuration = new
         gateway.manager.set_configuration(new, gateway.now)
         gateway.upkeep.configure(new, old)
         self._end_removed()
+        gateway.tidy_interfaces()
         await gateway.fit_mtu()
         await gateway.protection.settled()
         changes = _changes(old.connections, new.connections)

@@ -77,7 +77,8 @@ async def _set_up(
     name, index = dataplane.interface()
     try:
         mtu = fitting_mtu(configuration, await network.outer_mtu(index))
-        return mtu, await network.set_up(index, mtu)
+        ports = configuration.settings.port, configuration.settings.port_nat_t
+        return mtu, await network.set_up(index, mtu, ports)
     except Exception as error:  # whatever netlink says, it is one sentence for the operator  # noqa: BLE001
         raise CommandError(ExitCode.PERMISSION, f"cannot set {name} up: {error}") from None
 

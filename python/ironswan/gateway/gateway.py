@@ -17,6 +17,7 @@ from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, SaNotice
 from ironswan.gateway.addresses import endpoints
 from ironswan.gateway.children import Children
+from ironswan.gateway.interfaces import Interfaces
 from ironswan.gateway.log import RateLimit, plain
 from ironswan.gateway.mtu import fitting_mtu
 from ironswan.gateway.next_hops import NextHops
@@ -64,8 +65,9 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         environment = Environment(entropy, self._allocate_spi, self._release_spi, dataplane.workers())
         self.manager = IkeManager(configuration, environment)
-        self.policies = Policies(dataplane)
-        self.children = Children(dataplane, self.policies)
+        self.interfaces = Interfaces(dataplane)
+        self.policies = Policies(dataplane, self.interfaces)
+        self.children = Children(dataplane, self.policies, self.interfaces)
         self.protection = Protection(network, self.policies, stale)
         self.next_hops = NextHops(dataplane, self.children, network)
         self.operations = Operations()
@@ -99,6 +101,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to serve: protect what is configured to be, start what is configured to start."""
+        self.interfaces.configure(self.configuration, self.mtu)
         self.protection.inherit(self.configuration)
         self.upkeep.configure(self.configuration)
         self._clamp_mss()
@@ -128,10 +131,14 @@ class Gateway:
         """Bring the interface's MTU in step with the suites that are configured now, and with the links."""
         mtu = fitting_mtu(self.configuration, await self.network.outer_mtu(self.dataplane.interface()[1]))
         if mtu != self.mtu:
-            await self.network.set_mtu(mtu)
+            await self.network.set_mtu(mtu, self.interfaces.names())
             log.info("the MTU is %d now, it was %d", mtu, self.mtu)
             self.mtu = mtu
         self._clamp_mss()
+
+    def tidy_interfaces(self) -> None:
+        """Remove interfaces that nothing is configured for any more, once nothing uses them."""
+        self.interfaces.tidy(self.policies.interfaces() | {entry.interface for entry in self.children})
 
     def _clamp_mss(self) -> None:
         self.dataplane.clamp_mss(self.mtu if self.configuration.settings.mss_clamp else 0)
@@ -289,13 +296,16 @@ class Gateway:
         if child.replaces is None:
             ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
             self.upkeep.arrived(target)
-            log.info("%s/%s is up: %s === %s, %s", *target, ours, theirs, child.suite)
+            log.info("%s/%s is up: %s === %s, %s, %s mode", *target, ours, theirs, child.suite, child.mode.value)
+            if child.mode is not child.policy.mode:
+                log.warning("%s/%s is not in %s mode as configured: it was not agreed on", *target, child.policy.mode)
         else:
             log.info("%s/%s was rekeyed", *target)
 
     def _child_removed(self, event: ev.ChildRemoved) -> None:
         entry = self.children.removed(event.child_id)
         self.protection.changed()
+        self.tidy_interfaces()
         target = (event.connection, event.name)
         if entry is None or any(other.target == target for other in self.children):
             return

@@ -1,8 +1,7 @@
 """The machine's network by netlink: our interface, our rule, our routing table. Blocking calls, in a thread.
 
 Everything of ours is marked with its own protocol number, so that what a dead gateway left behind can be told apart.
-`rp_filter` is left as it is: set to 1 (strict), the kernel drops what comes from the peer on the outer interface when a
-policy covers the peer's own address; 2 (loose) or 0 is right for such gateways.
+`rp_filter` is left as it is.
 """
 
 from __future__ import annotations
@@ -13,23 +12,22 @@ import dataclasses
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol, TypeVar
 
-from ironswan.gateway import neighbours
+from ironswan.gateway import neighbours, rules
 from ironswan.gateway.next_hops import NextHop
 from ironswan.gateway.routes import Kind, Prefix, Route
+from ironswan.gateway.rules import MARK, PROTOCOL
 from ironswan.policy.selectors import Address
 
+__all__ = ["MARK", "Netlink", "Network"]
+
 TABLE = 220
-RULE_PRIORITY = 220
-PROTOCOL = 220
-MARK = 220
 GSO_MAX_SIZE = 60_000
-_INVERT = 2
 _METRIC = {Kind.TUN: 100, Kind.UNREACHABLE: 1000, Kind.THROW: 1000}
 _ROUTE_TYPE = {1: Kind.TUN, 7: Kind.UNREACHABLE, 9: Kind.THROW}
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -53,8 +51,8 @@ class Network(Protocol):
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""
 
-    async def set_mtu(self, mtu: int) -> None:
-        """Give our interface an MTU."""
+    async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:
+        """Give our interface an MTU, and those with these names."""
 
 
 @dataclass(slots=True)
@@ -83,11 +81,14 @@ class Netlink:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
-    async def set_up(self, index: int, mtu: int) -> tuple[Prefix, ...]:
-        """Interface up, a dead gateway's leftovers away, our rules in; returns what the dead one protected."""
-        return await self._call(lambda route: self._set_up(route, index, mtu))
+    async def set_up(self, index: int, mtu: int, ports: tuple[int, ...]) -> tuple[Prefix, ...]:
+        """Interface up, a dead gateway's leftovers away, our rules in; returns what the dead one protected.
 
-    def _set_up(self, route: Any, index: int, mtu: int) -> tuple[Prefix, ...]:  # noqa: ANN401
+        `ports` are those of our own sockets.
+        """
+        return await self._call(lambda route: self._set_up(route, index, mtu, ports))
+
+    def _set_up(self, route: Any, index: int, mtu: int, ports: tuple[int, ...]) -> tuple[Prefix, ...]:  # noqa: ANN401
         self._state.index = index
         route.link("set", index=self._state.index, mtu=mtu, state="up")
         with _tolerated("segmentation size"):
@@ -100,8 +101,7 @@ class Netlink:
         families = []
         for version, family in _FAMILY.items():
             try:
-                if not self._rules(route, family):
-                    self._rule(route, "add", family)
+                rules.install(route, family, self._table, ports)
                 families.append(version)
             except OSError as error:
                 log.info("IPv%d is not protected here: %s", version, error)
@@ -158,9 +158,15 @@ class Netlink:
 
         return await self._call(work)
 
-    async def set_mtu(self, mtu: int) -> None:
-        """Give our interface an MTU."""
-        await self._call(lambda route: route.link("set", index=self._state.index, mtu=mtu))
+    async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:
+        """Give our interface an MTU, and those with these names."""
+
+        def work(route: Any) -> None:  # noqa: ANN401
+            indices = [index for name in others for index in route.link_lookup(ifname=name)]
+            for index in (self._state.index, *indices):
+                route.link("set", index=index, mtu=mtu)
+
+        await self._call(work)
 
     def _add(self, route: Any, item: Route) -> bool:  # noqa: ANN401
         if item.prefix.version not in self._state.families:
@@ -209,28 +215,10 @@ class Netlink:
                 found.append(Route(prefix, _ROUTE_TYPE.get(entry["type"], Kind.TUN)))
         return found
 
-    def _rule(self, route: Any, verb: str, family: int) -> None:  # noqa: ANN401
-        route.rule(
-            verb,
-            family=family,
-            priority=RULE_PRIORITY,
-            table=self._table,
-            fwmark=MARK,
-            flags=_INVERT,
-            protocol=PROTOCOL,
-        )
-
-    def _rules(self, route: Any, family: int) -> int:  # noqa: ANN401
-        """How many rules of ours there are."""
-        ours = (PROTOCOL, RULE_PRIORITY, self._table, MARK)
-        keys = ("FRA_PROTOCOL", "FRA_PRIORITY", "FRA_TABLE", "FRA_FWMARK")
-        return sum(tuple(map(rule.get_attr, keys)) == ours for rule in route.get_rules(family=family))
-
     def _drop_rules(self, route: Any) -> None:  # noqa: ANN401
         for family in _FAMILY.values():
-            for _ in range(self._rules(route, family)):
-                with _tolerated("our rule"):
-                    self._rule(route, "del", family)
+            with _tolerated("our rules"):
+                rules.remove(route, family)
 
 
 def _safest_first(item: Route) -> int:

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ironswan.gateway.interfaces import DEFAULT
 from ironswan.gateway.routes import Protected
 from ironswan.policy.selectors import TrafficSelector
 
 if TYPE_CHECKING:
     from ironswan.dataplane.port import DataPlane
+    from ironswan.gateway.interfaces import Interfaces
 
 Selectors = tuple[TrafficSelector, ...]
 SelectorTuple = tuple[int, str, str, int, int]
 Target = tuple[str, str]
+_Key = tuple[Target, Selectors, Selectors, int]
 _TRAP_BELOW = 1
 
 
@@ -51,6 +54,7 @@ class _Policy:
     target: Target
     local: Selectors
     remote: Selectors
+    interface: int
     # Outbound handles by child id, with the worker each is for, in the order in which they became usable.
     handles: dict[int, tuple[int, int | None]] = field(default_factory=dict)
     # What the data plane was told, for all (None) and for each worker.
@@ -65,21 +69,22 @@ class _Policy:
 class Policies:
     """All our outbound policies."""
 
-    def __init__(self, dataplane: DataPlane) -> None:
+    def __init__(self, dataplane: DataPlane, interfaces: Interfaces) -> None:
         """None yet."""
         self._dataplane = dataplane
+        self._interfaces = interfaces
         self._next_id = 1
         self._traps: dict[Target, _Policy] = {}
-        self._negotiated: dict[tuple[Target, Selectors, Selectors], _Policy] = {}
-        self._members: dict[int, tuple[Target, Selectors, Selectors]] = {}
+        self._negotiated: dict[_Key, _Policy] = {}
+        self._members: dict[int, _Key] = {}
         self._by_id: dict[int, _Policy] = {}
 
     def _make(self, target: Target, local: Selectors, remote: Selectors, *, trap: bool) -> _Policy:
-        policy = _Policy(self._next_id, target, local, remote)
+        interface = self._interfaces.of(target)
+        policy = _Policy(self._next_id, target, local, remote, interface)
         self._next_id += 1
-        self._dataplane.add_policy(
-            policy.id, as_tuples(local), as_tuples(remote), priority=priority(local, remote, trap=trap)
-        )
+        order = priority(local, remote, trap=trap)
+        self._dataplane.add_policy(policy.id, as_tuples(local), as_tuples(remote), priority=order, interface=interface)
         self._by_id[policy.id] = policy
         return policy
 
@@ -90,7 +95,8 @@ class Policies:
     def trap(self, target: Target, local: Selectors, remote: Selectors) -> None:
         """Ask for a Child SA when a packet of this policy comes and no SA is there."""
         old = self._traps.get(target)
-        if old is not None and (old.local, old.remote) == (local, remote):
+        now = (local, remote, self._interfaces.of(target))
+        if old is not None and (old.local, old.remote, old.interface) == now:
             return
         self._traps[target] = self._make(target, local, remote, trap=True)
         if old is not None:
@@ -107,7 +113,7 @@ class Policies:
 
     def join(self, child_id: int, target: Target, local: Selectors, remote: Selectors) -> None:
         """A Child SA was negotiated for these selectors; it does not send yet."""
-        key = (target, local, remote)
+        key = (target, local, remote, self._interfaces.of(target))
         if key not in self._negotiated:
             self._negotiated[key] = self._make(target, local, remote, trap=False)
         self._members[child_id] = key
@@ -164,8 +170,17 @@ class Policies:
         return policy.target if policy is not None and policy.target in self._traps else None
 
     def protected(self) -> list[Protected]:
-        """What the TUN must take now."""
-        return [Protected(p.local, p.remote, carried=True) for p in self._by_id.values()]
+        """What must be steered into the interface for all now."""
+        mine = (policy for policy in self._by_id.values() if policy.interface == DEFAULT)
+        return [Protected(policy.local, policy.remote, carried=True) for policy in mine]
+
+    def steers(self, target: Target) -> bool:
+        """Whether a child's packets are steered by policies; else routes choose its interface."""
+        return self._interfaces.of(target) == DEFAULT
+
+    def interfaces(self) -> set[int]:
+        """Numbers of the interfaces that have policies."""
+        return {policy.interface for policy in self._by_id.values()}
 
     def clear(self) -> None:
         """Remove all."""

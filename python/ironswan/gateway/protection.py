@@ -54,13 +54,17 @@ class Protection:
         """Go on refusing what a dead gateway protected for children that are still configured."""
         for connection in configuration.connections:
             for child in connection.children:
-                wide = prefixes(resolved(child.remote_ts, None) or ()) if is_static(child) else ()
+                steered = is_static(child) and not child.interface
+                wide = prefixes(resolved(child.remote_ts, None) or ()) if steered else ()
                 mine = tuple(p for p in self._stale if any(inside(p, w) for w in wide))
                 if mine:
                     self._left[(connection.name, child.name)] = mine
 
     def hold(self, target: Target, local: Selectors, remote: Selectors) -> None:
-        """Refuse these packets whenever no policy carries them."""
+        """Refuse these packets whenever no policy carries them, unless routes choose their interface."""
+        if not self._policies.steers(target):
+            self.release(target)
+            return
         self._left.pop(target, None)
         self._held[target] = Protected(local, remote, carried=False)
         self.changed()

@@ -78,6 +78,7 @@ def _ike_sa(gateway: Gateway, sa: IkeSaStatus) -> JsonObject:
 
 
 def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
+    entry = gateway.children.get(child.id)
     return {
         "id": child.id,
         "name": child.name,
@@ -93,6 +94,7 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "expires_in": _seconds(child.expires_in),
         "outbound": child.outbound,
         "worker": child.worker,
+        "interface": gateway.interfaces.name(entry.interface if entry else 0),
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
     }

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.crypto.auth import constant_time_equal, psk_auth, signed_octets
 from ironswan.ike import child_create, exchange, sa_init, uniqueness
-from ironswan.ike.child_negotiation import ChildOffer, Place, accept, make_offer, offer_payloads, packet_selectors
+from ironswan.ike.child_negotiation import ChildOffer, Place, accept, make_offer, offer_payloads
 from ironswan.ike.children import install
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.informational import FailureTask
 from ironswan.ike.lifetime import announce, established
+from ironswan.ike.narrowing import packet_selectors
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, find_id
 from ironswan.ike.refusal import Refusal
@@ -56,8 +57,8 @@ class AuthTask:
         first = self.wanted[0] if self.wanted else None
         if first is not None:
             selectors = packet_selectors(sa, first.policy, first.packet)
-            place = Place(per_resource=first.policy.per_resource)
-            self.offer = make_offer(sa, first.policy, selectors, place, in_auth=True)
+            place, mode = Place(per_resource=first.policy.per_resource), first.policy.mode
+            self.offer = make_offer(sa, first.policy, selectors, place, mode=mode, in_auth=True)
         return (
             IdPayload(True, sa.local_id),
             *((NotifyPayload(NotifyType.INITIAL_CONTACT),) if _is_initial_contact(sa) else ()),

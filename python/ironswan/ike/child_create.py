@@ -13,17 +13,16 @@ from ironswan.ike.child_negotiation import (
     answer,
     make_offer,
     offer_payloads,
-    own_selectors,
-    packet_selectors,
+    requested_mode,
 )
 from ironswan.ike.children import Child, ChildSpec, install
+from ironswan.ike.narrowing import narrowed, own_selectors, packet_selectors
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find, find_ts
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.suites import offered_ke_methods
 from ironswan.ike.types import Because, Outcome
 from ironswan.policy.connection import ChildPolicy
-from ironswan.policy.selectors import narrow
 from ironswan.wire.delete import DeletePayload
 from ironswan.wire.notify import NotifyPayload
 from ironswan.wire.numbers import ExchangeType, NotifyType
@@ -55,7 +54,7 @@ class ChildCreateTask:
         """SA, Ni, [KEi], TSi, TSr."""
         policy, worker = self.wanted.policy, self.wanted.worker
         if worker is None:
-            selectors = packet_selectors(sa, policy, self.wanted.packet)
+            selectors, mode = packet_selectors(sa, policy, self.wanted.packet), policy.mode
             place = Place(per_resource=policy.per_resource)
         else:
             beside = resources.still_wanted(sa, self.wanted, worker)
@@ -63,8 +62,8 @@ class ChildCreateTask:
                 outcome = Outcome("closed", f"child {policy.name}: {beside}")
                 sa.context.operations.finish(self.wanted.operation, outcome)
                 return None
-            selectors, place = beside.selectors, resources.place(beside, worker)
-        self.offer = make_offer(sa, policy, selectors, place, method=self.method)
+            selectors, mode, place = beside.selectors, beside.mode, resources.place(beside, worker)
+        self.offer = make_offer(sa, policy, selectors, place, mode=mode, method=self.method)
         return offer_payloads(self.offer)
 
     def response(self, sa: IkeSa, payloads: Payloads, now: float) -> None:
@@ -183,10 +182,11 @@ def policy_for(sa: IkeSa, payloads: Payloads) -> ChildPolicy | Refusal:
     best: tuple[int, ChildPolicy] | None = None
     for policy in sa.connection.children:
         local, remote = own_selectors(sa, policy)
-        kept_local, kept_remote = tuple(narrow(ts_r.selectors, local)), tuple(narrow(ts_i.selectors, remote))
-        if not kept_local or not kept_remote:
+        mode = requested_mode(payloads, policy.mode)
+        kept = narrowed(sa, policy, ts_r.selectors, ts_i.selectors, mode=mode)
+        if not kept.local or not kept.remote:
             continue
-        exact = (kept_local == local) + (kept_remote == remote)
+        exact = (kept.local == local) + (kept.remote == remote)
         if best is None or exact > best[0]:
             best = (exact, policy)
     if best is not None:
@@ -204,7 +204,7 @@ def grant(sa: IkeSa, payloads: Payloads, *, in_auth: bool = False) -> tuple[Chil
     place = resources.admit(sa, policy, payloads)
     if isinstance(place, Refusal):
         return place
-    return answer(sa, policy, payloads, place, in_auth=in_auth)
+    return answer(sa, policy, payloads, place, mode=policy.mode, in_auth=in_auth)
 
 
 def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads | Refusal:

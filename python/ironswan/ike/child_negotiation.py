@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ironswan.crypto import ke
 from ironswan.crypto.keys import child_keymat
 from ironswan.ike.children import ChildSpec
+from ironswan.ike.narrowing import Narrowed, Selectors, host_to_host, inside, narrowed, seen_here, taken
 from ironswan.ike.payloads import Payloads, find, find_ts, notify
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.suites import (
@@ -21,10 +21,9 @@ from ironswan.ike.suites import (
     uses_esn,
     without_ke,
 )
-from ironswan.ike.types import Because, Packet
+from ironswan.ike.types import Because
 from ironswan.policy.connection import ChildPolicy, Mode
 from ironswan.policy.proposals import Mismatch, is_answer_to, select
-from ironswan.policy.selectors import TrafficSelector, is_subset, narrow
 from ironswan.policy.transforms import Proposal, Transform
 from ironswan.wire.ke import KePayload
 from ironswan.wire.message import Payload
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
 
 NONCE_LENGTH = 32
-PORT_PROTOCOLS = (6, 17, 132, 33, 136)
-Selectors = tuple[TrafficSelector, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +65,11 @@ class ChildOffer:
     inbound_spi: int
     ts_local: Selectors
     ts_remote: Selectors
+    mode: Mode = Mode.TUNNEL
     nonce: bytes = b""
     ke: ke.KeyExchangeState | None = field(default=None, repr=False)
     ke_method: int = 0
     place: Place = SERVES_ALL
-
-
-def own_selectors(sa: IkeSa, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
-    """The policy's selectors, `dynamic` resolved to the hosts' addresses."""
-    return (
-        tuple(template.resolve(sa.local.address) for template in policy.local_ts),
-        tuple(template.resolve(sa.remote.address) for template in policy.remote_ts),
-    )
 
 
 def make_offer(
@@ -88,10 +78,14 @@ def make_offer(
     selectors: tuple[Selectors, Selectors],
     place: Place,
     *,
+    mode: Mode,
     in_auth: bool = False,
     method: int = 0,
 ) -> ChildOffer:
-    """A fresh offer: new SPI, nonce and key exchange. `method` is the KE method to try first, 0 for our preference."""
+    """A fresh offer: new SPI, nonce and key exchange. `method` is the KE method to try first, 0 for our preference.
+
+    Transport mode is asked for between the two hosts only (RFC 7296 2.23.1).
+    """
     environment = sa.context.environment
     inbound_spi = environment.allocate_spi(place.worker)
     proposals = of_suite(policy.esp_proposals, place.suite) if place.suite else policy.esp_proposals
@@ -104,6 +98,7 @@ def make_offer(
         inbound_spi=inbound_spi,
         ts_local=selectors[0],
         ts_remote=selectors[1],
+        mode=mode if host_to_host(sa, *selectors) else Mode.TUNNEL,
         nonce=b"" if in_auth else environment.entropy(NONCE_LENGTH),
         ke=ke.new(chosen, environment.entropy) if chosen else None,
         ke_method=chosen,
@@ -111,31 +106,10 @@ def make_offer(
     )
 
 
-def packet_selectors(sa: IkeSa, policy: ChildPolicy, packet: Packet | None) -> tuple[Selectors, Selectors]:
-    """The policy's selectors, those of the packet that asked for the SA first (RFC 7296 2.9)."""
-    local, remote = own_selectors(sa, policy)
-    if packet is None:
-        return local, remote
-    source = _one(packet.src, packet.protocol, packet.sport)
-    destination = _one(packet.dst, packet.protocol, packet.dport)
-    if not (_inside(source, local) and _inside(destination, remote)):
-        return local, remote
-    return (source, *local), (destination, *remote)
-
-
-def _one(address: object, protocol: int, port: int) -> TrafficSelector:
-    ports = (port, port) if protocol in PORT_PROTOCOLS and port else (0, 65535)
-    return TrafficSelector(address, address, protocol, *ports)  # type: ignore[arg-type]
-
-
-def _inside(selector: TrafficSelector, allowed: Sequence[TrafficSelector]) -> bool:
-    return any(is_subset(selector, other) for other in allowed)
-
-
 def offer_payloads(offer: ChildOffer) -> Payloads:
     """The request's payloads, in RFC order: SA, Ni, KEi, TSi, TSr."""
     payloads: list[Payload] = []
-    if offer.policy.mode is Mode.TRANSPORT:
+    if offer.mode is Mode.TRANSPORT:
         payloads.append(NotifyPayload(NotifyType.USE_TRANSPORT_MODE))
     payloads += [*offer.place.payloads(), SaPayload(offer.proposals)]
     if offer.nonce:
@@ -155,16 +129,12 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
     suite = esp_suite(proposal, sha256_96=offer.policy.sha256_96)
     if suite is None or not is_answer_to(proposal, offer.proposals) or not _valid_spi(proposal.spi):
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NOT_OUR_OFFER, "the peer chose what we did not offer")
-    if not _answer_within(ts_i.selectors, offer.ts_local) or not _answer_within(ts_r.selectors, offer.ts_remote):
-        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer widened the traffic selectors")
-    if offer.place.suite and (set(ts_i.selectors), set(ts_r.selectors)) != (set(offer.ts_local), set(offer.ts_remote)):
+    agreed = _agreed(sa, offer, ts_i.selectors, ts_r.selectors, payloads)
+    if isinstance(agreed, Refusal):
+        return agreed
+    if offer.place.suite and (set(agreed.local), set(agreed.remote)) != (set(offer.ts_local), set(offer.ts_remote)):
         # RFC 9611 4: it has the same properties as the SA beside it.
         return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer narrowed the SA of a single worker")
-    echoed = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
-    if echoed != (offer.policy.mode is Mode.TRANSPORT):
-        return Refusal(
-            NotifyType.NO_PROPOSAL_CHOSEN, Because.MODE, "the peer chose the other mode, tunnel or transport"
-        )
     shared = _shared_as_initiator(offer, proposal, payloads)
     if isinstance(shared, Refusal):
         return shared
@@ -174,17 +144,36 @@ def accept(sa: IkeSa, offer: ChildOffer, payloads: Payloads) -> ChildSpec | Refu
     keys = _keymat(sa, suite, nonces, shared)
     return ChildSpec(
         offer.policy, offer.inbound_spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
-        offer.policy.mode, ts_i.selectors, ts_r.selectors, keys[1], keys[0], nonces, offer.ke_method,
-        without_ke((proposal,))[0].transforms, offer.place.worker, offer.place.per_resource and _agreed(payloads),
+        agreed.mode, agreed.local, agreed.remote, keys[1], keys[0], nonces, offer.ke_method,
+        without_ke((proposal,))[0].transforms, offer.place.worker,
+        offer.place.per_resource and _names_resource(payloads), agreed.nat_original,
     )  # fmt: skip
 
 
-def _agreed(payloads: Payloads) -> bool:
+def _names_resource(payloads: Payloads) -> bool:
     return notify(payloads, NotifyType.SA_RESOURCE_INFO) is not None
 
 
+def _agreed(
+    sa: IkeSa, offer: ChildOffer, ts_local: Selectors, ts_remote: Selectors, payloads: Payloads
+) -> Narrowed | Refusal:
+    """Mode and selectors of the answer. A peer that does not echo USE_TRANSPORT_MODE chose tunnel mode (1.3.1)."""
+    agreed: Narrowed | None = Narrowed(Mode.TUNNEL, ts_local, ts_remote)
+    if notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None:
+        if offer.mode is not Mode.TRANSPORT:
+            detail = "the peer chose transport mode, which we did not ask for"
+            return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.MODE, detail)
+        agreed = seen_here(sa, ts_local, ts_remote)
+    if agreed is None:
+        detail = "the peer answered with more than one address a side for transport mode behind a NAT"
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, detail)
+    if not _answer_within(agreed.local, offer.ts_local) or not _answer_within(agreed.remote, offer.ts_remote):
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, "the peer widened the traffic selectors")
+    return agreed
+
+
 def _answer_within(answered: Selectors, offered: Selectors) -> bool:
-    return bool(answered) and all(_inside(selector, offered) for selector in answered)
+    return bool(answered) and all(inside(selector, offered) for selector in answered)
 
 
 def _valid_spi(spi: bytes) -> bool:
@@ -222,9 +211,9 @@ def _keymat(sa: IkeSa, suite: EspSuite, nonces: tuple[bytes, bytes], shared: byt
 
 
 def answer(
-    sa: IkeSa, policy: ChildPolicy, payloads: Payloads, place: Place, *, in_auth: bool = False
+    sa: IkeSa, policy: ChildPolicy, payloads: Payloads, place: Place, *, mode: Mode, in_auth: bool = False
 ) -> tuple[ChildSpec, Payloads] | Refusal:
-    """Grant a request under a policy: choose, narrow, derive; or say why not."""
+    """Grant a request under a policy, in `mode` if the peer asks for it: choose, narrow, derive; or say why not."""
     request, ts_i, ts_r = find(payloads, SaPayload), find_ts(payloads, True), find_ts(payloads, False)
     if request is None or ts_i is None or ts_r is None:
         return Refusal(
@@ -236,9 +225,12 @@ def answer(
         return proposal
     suite = esp_suite(proposal, sha256_96=policy.sha256_96)
     assert suite is not None
-    ts_local, ts_remote = granted_selectors(sa, policy, ts_i, ts_r)
-    if not ts_local or not ts_remote:
+    granted = narrowed(sa, policy, ts_r.selectors, ts_i.selectors, mode=requested_mode(payloads, mode))
+    if not granted.local or not granted.remote:
         return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, _selector_text(ts_i, ts_r, policy))
+    if taken(sa, granted):
+        detail = f"another peer behind the NAT at {sa.remote.address} has child {policy.name} in transport mode"
+        return Refusal(NotifyType.TS_UNACCEPTABLE, Because.SELECTORS, detail)
     exchanged = _answer_ke(sa, proposal, payloads)
     if isinstance(exchanged, Refusal):
         return exchanged
@@ -247,22 +239,20 @@ def answer(
     nonces = _nonces(sa, nonce, payloads, initiating=False)
     if isinstance(nonces, Refusal):
         return nonces
-    transport = policy.mode is Mode.TRANSPORT and notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
     keys = _keymat(sa, suite, nonces, shared)
     spi = sa.context.environment.allocate_spi(place.worker)
     spec = ChildSpec(
         policy, spi, int.from_bytes(proposal.spi, "big"), suite.keyword, uses_esn(proposal),
-        Mode.TRANSPORT if transport else Mode.TUNNEL, ts_local, ts_remote, *keys, nonces, ke_method(proposal),
-        without_ke((proposal,))[0].transforms, place.worker, place.per_resource,
+        granted.mode, granted.local, granted.remote, *keys, nonces, ke_method(proposal),
+        without_ke((proposal,))[0].transforms, place.worker, place.per_resource, granted.nat_original,
     )  # fmt: skip
-    resource = place.payloads() if _agreed(payloads) else ()
+    resource = place.payloads() if _names_resource(payloads) else ()
     return spec, (*resource, *_answer_payloads(spec, proposal, nonce, ke_payloads))
 
 
-def granted_selectors(sa: IkeSa, policy: ChildPolicy, ts_i: TsPayload, ts_r: TsPayload) -> tuple[Selectors, Selectors]:
-    """What of the selectors a peer asks for the policy allows, ours first; empty where that is nothing."""
-    allowed_local, allowed_remote = own_selectors(sa, policy)
-    return tuple(narrow(ts_r.selectors, allowed_local)), tuple(narrow(ts_i.selectors, allowed_remote))
+def requested_mode(payloads: Payloads, mode: Mode) -> Mode:
+    """`mode` if the peer asks for it; tunnel mode needs no asking (RFC 7296 1.3.1)."""
+    return mode if notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None else Mode.TUNNEL
 
 
 def _answer_payloads(spec: ChildSpec, proposal: Proposal, nonce: bytes, ke_payloads: Payloads) -> Payloads:

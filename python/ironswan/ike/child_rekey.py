@@ -10,12 +10,14 @@ from ironswan.ike.child_create import ChildCreateTask, not_acceptable, release, 
 from ironswan.ike.child_negotiation import ChildOffer, accept, answer, make_offer, offer_payloads
 from ironswan.ike.children import Child, ChildSpec, by_outbound_spi, install, linger, remove
 from ironswan.ike.delete import ChildDeleteTask
+from ironswan.ike.narrowing import between_hosts
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import Because, ChildState, Outcome
 from ironswan.ike.wanted import WantedChild
+from ironswan.policy.connection import Mode
 from ironswan.policy.transforms import Protocol
 from ironswan.wire.notify import NotifyPayload
 from ironswan.wire.numbers import ExchangeType, NotifyType
@@ -58,8 +60,10 @@ class ChildRekeyTask:
             return None
         child.state = ChildState.REKEYING
         method = self.method or child.ke_method
-        place = resources.place_of(child)
-        self.offer = make_offer(sa, child.policy, child.selectors, place, method=method)
+        selectors, place = child.selectors, resources.place_of(child)
+        if child.mode is Mode.TRANSPORT:
+            selectors = between_hosts(sa, *selectors)
+        self.offer = make_offer(sa, child.policy, selectors, place, mode=child.mode, method=method)
         spi = child.inbound_spi.to_bytes(4, "big")
         return (NotifyPayload(NotifyType.REKEY_SA, protocol=Protocol.ESP, spi=spi), *offer_payloads(self.offer))
 
@@ -197,7 +201,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
     if child.state not in (ChildState.INSTALLED, ChildState.REKEYING) or child.rival is not None:
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)
-    granted = answer(sa, child.policy, payloads, resources.place_of(child))
+    granted = answer(sa, child.policy, payloads, resources.place_of(child), mode=child.mode)
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted

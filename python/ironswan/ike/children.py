@@ -9,7 +9,7 @@ from ironswan.ike.events import ChildInstalled, ChildOutboundReady, ChildOutboun
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import ChildState
 from ironswan.policy.connection import ChildPolicy, EndAction, Mode
-from ironswan.policy.selectors import TrafficSelector
+from ironswan.policy.selectors import Address, TrafficSelector
 from ironswan.policy.transforms import Transform
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class ChildSpec:
     transforms: tuple[Transform, ...] = ()
     worker: int | None = None
     per_resource: bool = False
+    nat_original: tuple[Address, Address] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +147,7 @@ def _described(sa: IkeSa, spec: ChildSpec, child: Child) -> ChildSa:
         worker=child.worker,
         per_resource=child.per_resource,
         initiator=sa.initiator,
+        nat_original=spec.nat_original,
     )
 
 

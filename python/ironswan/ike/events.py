@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ironswan.ike.types import Endpoint, Outcome, Reject
 from ironswan.policy.connection import ChildPolicy, EndAction, Mode
-from ironswan.policy.selectors import TrafficSelector
+from ironswan.policy.selectors import Address, TrafficSelector
 
 __all__ = [
     "ChildInstalled",
@@ -32,6 +32,7 @@ class ChildSa:
 
     `worker` has it for its own; `per_resource`: it serves all, and workers may have others beside it (RFC 9611).
     `initiator` is our role in the IKE SA.
+    `nat_original`: source and destination in the peer's packets, where a NAT changes them (transport mode, 2.23.1).
     """
 
     child_id: int
@@ -56,6 +57,7 @@ class ChildSa:
     worker: int | None = None
     per_resource: bool = False
     initiator: bool = False
+    nat_original: tuple[Address, Address] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ironswan.ike import child_create, exchange
-from ironswan.ike.child_negotiation import SERVES_ALL, ChildOffer, Place, granted_selectors
+from ironswan.ike.child_negotiation import SERVES_ALL, ChildOffer, Place, requested_mode
 from ironswan.ike.children import start_outbound
+from ironswan.ike.narrowing import narrowed
 from ironswan.ike.payloads import Payloads, find_ts, notify
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.timers import TimerKind
@@ -89,7 +90,8 @@ def admit(sa: IkeSa, policy: ChildPolicy, payloads: Payloads) -> Place | Refusal
     asked = notify(payloads, NotifyType.SA_RESOURCE_INFO) is not None
     if not policy.per_resource or not asked or ts_i is None or ts_r is None:
         return SERVES_ALL
-    beside = _serving_all(sa, policy.name, granted_selectors(sa, policy, ts_i, ts_r))
+    granted = narrowed(sa, policy, ts_r.selectors, ts_i.selectors, mode=requested_mode(payloads, policy.mode))
+    beside = _serving_all(sa, policy.name, (granted.local, granted.remote))
     if beside is None:
         return Place(per_resource=True)
     # What only waits to be asked for is not asked for once a worker has this one.

@@ -131,6 +131,11 @@ class Namespace:
         with self.netlink() as netlink:
             netlink.route("add", dst=destination, gateway=gateway)
 
+    def add_device_route(self, destination: str, interface: str, source: str) -> None:
+        """Add a route into an interface, for which our own packets take an address."""
+        with self.netlink() as netlink:
+            netlink.route("add", dst=destination, oif=self._index(netlink, interface), prefsrc=source)
+
     def interfaces(self) -> list[str]:
         """The names of all interfaces."""
         with self.netlink() as netlink:

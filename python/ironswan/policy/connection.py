@@ -72,6 +72,7 @@ class ChildPolicy:
     copy_ecn: bool = True
     copy_dscp: str = "out"
     per_cpu_sas: PerCpuSas = PerCpuSas.NO
+    interface: str = ""
 
     @property
     def per_resource(self) -> bool:

@@ -78,6 +78,8 @@ counters! {
     DropMalformedInner = "drop_malformed_inner",
     /// No policy covers the packet.
     DropNoPolicy = "drop_no_policy",
+    /// Transport mode cannot carry it: a fragment, IPv4 options, or IPv6 headers for the routers on the way.
+    DropNotTransportable = "drop_not_transportable",
     /// The hold queue of the policy is full.
     DropHoldFull = "drop_hold_full",
     /// Held longer than the limit.

@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
+use crate::fragments::{Fragments, Taken};
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::outbound::OutboundEntry;
@@ -19,7 +21,6 @@ use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
 use crate::tally::Batch;
-use crate::tun::TunQueue;
 use crate::udp::UdpSocket;
 use crate::vnet;
 
@@ -36,7 +37,24 @@ const PACKETS: usize = 256;
 pub struct Egress {
     frames: [Vec<u8>; 2],
     arena: Arena,
+    fragments: Fragments,
+}
+
+/// A device as one worker reads it: its queue, and the flows it remembers of it.
+pub struct Port {
+    /// The device.
+    pub device: Arc<Device>,
+    /// There may be frames.
+    pub ready: bool,
     cache: FlowCache,
+}
+
+impl Port {
+    /// Nothing is remembered yet.
+    #[must_use]
+    pub fn new(device: Arc<Device>) -> Self {
+        Self { device, ready: false, cache: FlowCache::default() }
+    }
 }
 
 /// A frame whose SA is known and on its way into the cache, while the next frame is read.
@@ -49,7 +67,8 @@ struct Classified {
 impl Default for Egress {
     fn default() -> Self {
         let frame = vec![0; vnet::LEN + 65_536];
-        Self { frames: [frame.clone(), frame], arena: Arena::default(), cache: FlowCache::default() }
+        let (arena, fragments) = Default::default();
+        Self { frames: [frame.clone(), frame], arena, fragments }
     }
 }
 
@@ -94,8 +113,9 @@ impl Outlet<'_> {
 
 impl Egress {
     /// Carries what waits in the TUN, up to a bound; true when there may be more.
-    pub fn run(&mut self, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
-        let snapshot = outlet.shared.spd.snapshot();
+    pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<bool> {
+        let Port { device, cache, .. } = port;
+        let (queue, snapshot) = (&device.tun.queues[outlet.worker], device.spd.snapshot());
         let mut packets = 0;
         let mut frames = 0;
         let mut waiting = None;
@@ -106,7 +126,7 @@ impl Egress {
             let turn = frames % 2;
             let Some(length) = queue.read(&mut self.frames[turn])? else { break false };
             frames += 1;
-            let classified = self.classify(turn, length, &snapshot, outlet);
+            let classified = self.classify(turn, length, (&snapshot, cache), outlet);
             packets += self.carry(1 - turn, waiting, outlet);
             waiting = classified;
         };
@@ -117,25 +137,32 @@ impl Egress {
         Ok(more)
     }
 
-    /// Carries frames that were held.
-    pub fn release(&mut self, frames: Vec<Vec<u8>>, outlet: &Outlet<'_>) {
-        let snapshot = outlet.shared.spd.snapshot();
-        for frame in frames {
-            self.frames[0][..frame.len()].copy_from_slice(&frame);
-            let classified = self.classify(0, frame.len(), &snapshot, outlet);
-            self.carry(0, classified, outlet);
-        }
+    /// Carries a frame that was held.
+    pub fn release(&mut self, frame: &[u8], port: &mut Port, outlet: &Outlet<'_>) {
+        let snapshot = port.device.spd.snapshot();
+        self.frames[0][..frame.len()].copy_from_slice(frame);
+        let classified = self.classify(0, frame.len(), (&snapshot, &mut port.cache), outlet);
+        self.carry(0, classified, outlet);
         self.arena.flush(outlet);
     }
 
-    /// Finds the SA of a frame; None when it is dropped or held.
-    fn classify(&mut self, turn: usize, length: usize, snapshot: &Snapshot, outlet: &Outlet<'_>) -> Option<Classified> {
+    /// Finds the SA of a frame; None when it is dropped, held or a fragment of what is put together.
+    fn classify(
+        &mut self,
+        turn: usize,
+        mut length: usize,
+        (snapshot, cache): (&Snapshot, &mut FlowCache),
+        outlet: &Outlet<'_>,
+    ) -> Option<Classified> {
+        if self.fragments.is_open() {
+            length = self.put_together(turn, length)?;
+        }
         let frame = &self.frames[turn][..length];
         let Some(flow) = frame.get(vnet::LEN..).and_then(Flow::read) else {
             outlet.counters.count(Counter::DropMalformedInner);
             return None;
         };
-        let Some(policy) = self.cache.find(snapshot, &flow) else {
+        let Some(policy) = cache.find(snapshot, &flow) else {
             outlet.counters.count(Counter::DropNoPolicy);
             return None;
         };
@@ -143,10 +170,29 @@ impl Egress {
         let ask = || tell_acquire(policy, &flow, Some(worker as u32), outlet);
         let entry = policy.carrier(worker, ask).or_else(|| hold(policy, &flow, frame, outlet))?;
         entry.prefetch();
+        if entry.transport && self.fragments.begin(frame) {
+            return None;
+        }
         let (header, packet) = self.frames[turn][..length].split_at_mut(vnet::LEN);
         let partial = header[0] & vnet::NEEDS_CSUM != 0;
         mss::clamp(packet, &flow, outlet.shared.mss_mtu.load(Relaxed), partial);
         Some(Classified { length, next_header: if flow.v6 { IPV6 } else { IPV4 }, entry })
+    }
+
+    /// The length of the frame to go on with: the one that came, or the datagram of which it is the last fragment.
+    #[inline(never)]
+    fn put_together(&mut self, turn: usize, length: usize) -> Option<usize> {
+        let frame = &mut self.frames[turn];
+        match self.fragments.take(frame.get(vnet::LEN..length)?) {
+            Taken::Not => Some(length),
+            Taken::Kept => None,
+            Taken::Whole(packet) => {
+                let length = vnet::LEN + packet.len();
+                frame[..vnet::LEN].fill(0);
+                frame[vnet::LEN..length].copy_from_slice(&packet);
+                Some(length)
+            }
+        }
     }
 
     /// Seals what a frame holds; how many packets that is.
@@ -157,6 +203,15 @@ impl Egress {
             return 0;
         };
         outlet.counters.batches.count(Batch::TunRead, plan.segments());
+        let (plan, next_header) = if entry.transport {
+            let Some(upper) = plan.into_upper_parts() else {
+                outlet.counters.count(Counter::DropNotTransportable);
+                return 0;
+            };
+            upper
+        } else {
+            (plan, next_header)
+        };
         seal(&plan, &entry, next_header, &mut self.arena, outlet);
         plan.segments()
     }

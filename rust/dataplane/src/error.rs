@@ -15,6 +15,8 @@ pub enum Error {
     UnknownWorker(usize),
     /// No policy has this id.
     UnknownPolicy(u64),
+    /// No interface has this number.
+    UnknownInterface(u32),
     /// A policy has this id already.
     PolicyExists(u64),
     /// No suite has this keyword.
@@ -29,6 +31,8 @@ pub enum Error {
     NoRawSockets,
     /// Plain ESP from an address that is not given, or to one of another version.
     NoSource,
+    /// Transport mode with more than one address on a side, or original addresses of another family.
+    NotHostToHost,
 }
 
 impl fmt::Display for Error {
@@ -39,6 +43,7 @@ impl fmt::Display for Error {
             Self::UnknownHandle(handle) => write!(f, "no outbound SA {handle}"),
             Self::UnknownWorker(worker) => write!(f, "no worker {worker}"),
             Self::UnknownPolicy(id) => write!(f, "no policy {id}"),
+            Self::UnknownInterface(id) => write!(f, "no interface {id}"),
             Self::PolicyExists(id) => write!(f, "policy {id} exists already"),
             Self::UnknownSuite(keyword) => write!(f, "unknown suite {keyword:?}"),
             Self::BadKey => write!(f, "keymat does not fit the suite"),
@@ -46,6 +51,7 @@ impl fmt::Display for Error {
             Self::BadSelector => write!(f, "selector families differ or a range is reversed"),
             Self::NoRawSockets => write!(f, "plain ESP needs raw sockets (CAP_NET_RAW); ESP in UDP does not"),
             Self::NoSource => write!(f, "plain ESP needs a local address of the same version as the remote one"),
+            Self::NotHostToHost => write!(f, "transport mode needs one address on each side, of one family"),
         }
     }
 }

@@ -120,7 +120,7 @@ fn ports(protocol: u8, upper: &[u8]) -> Ports {
 }
 
 /// Skips IPv6 extension headers; the upper header is None in a later fragment or a cut chain.
-fn upper_layer(mut next: u8, mut rest: &[u8]) -> (u8, Option<&[u8]>) {
+pub(crate) fn upper_layer(mut next: u8, mut rest: &[u8]) -> (u8, Option<&[u8]>) {
     loop {
         let length = match (next, rest) {
             (0 | 43 | 60 | 135, [_, length, ..]) => usize::from(*length) * 8 + 8,

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::{ArcSwapOption, Guard};
 use ironswan_esp::{InboundSa, prefetch};
 
+use crate::device::Device;
 use crate::limits::Volume;
 use crate::selector::Selectors;
 use crate::sys;
 use crate::tally::{self, Drops};
+use crate::transport::Rebuild;
 
 /// Bits of an SPI that name its slot; those above name its worker.
 pub(crate) const SLOT_BITS: u32 = 20;
@@ -29,6 +31,10 @@ pub struct InboundEntry {
     pub sa: InboundSa,
     /// Selectors negotiated for it.
     pub selectors: Selectors,
+    /// Where its packets go, when it is not the default device.
+    pub device: Option<Arc<Device>>,
+    /// In transport mode: the header a payload gets.
+    pub rebuild: Option<Box<Rebuild>>,
     /// What it has carried.
     pub volume: Volume,
     /// What it has dropped.
@@ -47,7 +53,22 @@ impl InboundEntry {
     #[must_use]
     pub fn new(spi: u32, sa: InboundSa, selectors: Selectors, volume: Volume, remote: SocketAddr) -> Self {
         let peer = Mutex::new(Peer { expected: remote, told: None });
-        Self { spi, sa, selectors, volume, drops: Drops::new(&tally::INBOUND), peer, seen: AtomicBool::new(false) }
+        let drops = Drops::new(&tally::INBOUND);
+        Self { spi, sa, selectors, device: None, rebuild: None, volume, drops, peer, seen: AtomicBool::new(false) }
+    }
+
+    /// The same SA with packets for a device of its own.
+    #[must_use]
+    pub fn for_device(mut self, device: Option<Arc<Device>>) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// The same SA in transport mode.
+    #[must_use]
+    pub fn in_transport_mode(mut self, rebuild: Option<Rebuild>) -> Self {
+        self.rebuild = rebuild.map(Box::new);
+        self
     }
 
     /// True the first time only.

@@ -13,14 +13,16 @@ use ironswan_esp::{Drop as Reject, Opened};
 
 use crate::coalesce::{Coalescer, Sink};
 use crate::counters::{Counter, Counters};
+use crate::device::Device;
 use crate::egress::Outlet;
 use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Lookahead, worker_of};
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::tally::Batch;
-use crate::tun::{Offloads, TunQueue};
-use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, UdpSocket};
+use crate::transport::Room;
+use crate::tun::Offloads;
+use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, SPARE, UdpSocket};
 use crate::vnet::Header;
 
 pub use plain::PlainInlet;
@@ -37,6 +39,7 @@ const RECEIVES: usize = 2;
 pub struct Ingress {
     receiver: Receiver,
     coalescer: Coalescer,
+    room: Room,
 }
 
 /// Goes through the datagrams that were received ahead of those who open them.
@@ -65,13 +68,37 @@ struct Datagrams {
 }
 
 struct TunSink<'a> {
-    queue: &'a TunQueue,
+    /// What has no other device goes to this one.
+    first: Arc<Device>,
+    device: Arc<Device>,
+    worker: usize,
     counters: &'a Counters,
     vectors: Vec<libc::iovec>,
 }
 
-fn sink<'a>(queue: &'a TunQueue, outlet: &'a Outlet<'_>) -> TunSink<'a> {
-    TunSink { queue, counters: outlet.counters, vectors: Vec::with_capacity(96) }
+fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+    let (first, device, worker) = (Arc::clone(device), Arc::clone(device), outlet.worker);
+    TunSink { first, device, worker, counters: outlet.counters, vectors: Vec::with_capacity(96) }
+}
+
+/// What comes now goes to the device of `entry`: what is open for another is written first, for its flows may look like
+/// this one's.
+#[inline]
+fn turn_to(
+    entry: &InboundEntry,
+    octets: &mut [u8],
+    room: &mut Room,
+    coalescer: &mut Coalescer,
+    sink: &mut TunSink<'_>,
+) {
+    let device = entry.device.as_ref().unwrap_or(&sink.first);
+    if !Arc::ptr_eq(device, &sink.device) {
+        let device = Arc::clone(device);
+        let merged = coalescer.flush(octets, sink);
+        sink.counters.add(Counter::Coalesced, merged);
+        room.clear();
+        sink.device = device;
+    }
 }
 
 impl Sink for TunSink<'_> {
@@ -83,7 +110,7 @@ impl Sink for TunSink<'_> {
         self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
         self.counters.count(Counter::TunWrites);
         self.counters.batches.count(Batch::TunWrite, pieces.len());
-        if self.queue.write(&self.vectors).is_err() {
+        if self.device.tun.queues[self.worker].write(&self.vectors).is_err() {
             self.counters.add(Counter::DropTunWrite, pieces.len());
         }
     }
@@ -93,22 +120,22 @@ impl Ingress {
     /// Merges as far as the TUN's offloads allow.
     #[must_use]
     pub fn new(offloads: Offloads) -> Self {
-        Self { receiver: Receiver::default(), coalescer: Coalescer::new(offloads.tcp, offloads.udp) }
+        let coalescer = Coalescer::new(offloads.tcp, offloads.udp);
+        Self { receiver: Receiver::default(), coalescer, room: Room::new(SPARE) }
     }
 
     /// Carries what waits in the socket, up to a bound; true when there may be more.
-    pub fn run(&mut self, socket: &UdpSocket, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+    pub fn run(&mut self, socket: &UdpSocket, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
         for _ in 0..RECEIVES {
             let count = self.receiver.receive(socket.fd())?;
             outlet.counters.count(Counter::UdpReceiveCalls);
             outlet.counters.add(Counter::UdpMessages, count);
             let mut scout = Scout::new(outlet, count, &self.receiver);
-            let mut sink = sink(queue, outlet);
+            let mut sink = sink(device, outlet);
             for index in 0..count {
                 self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
-            let merged = self.coalescer.flush(&mut self.receiver.octets, &mut sink);
-            outlet.counters.add(Counter::Coalesced, merged);
+            self.flush(&mut sink);
             if count < MESSAGES {
                 return Ok(false);
             }
@@ -142,9 +169,16 @@ impl Ingress {
                 [0, 0, 0, 0, ike @ ..] => self.take_ike(index, ike, socket, remote, outlet),
                 [a, b, c, d, ..] => {
                     run.enter(u32::from_be_bytes([*a, *b, *c, *d]), Some(remote));
+                    if let Some(entry) = run.entry() {
+                        let Self { receiver, room, coalescer } = self;
+                        turn_to(entry, &mut receiver.octets, room, coalescer, sink);
+                    }
                     taken.end = start + run.stretch(&self.receiver.octets[start..message.end], received.segment);
                     let packets = Datagrams { at: taken.clone(), segment: received.segment };
-                    run.open(&mut self.receiver.octets, &packets, &mut self.coalescer, sink);
+                    if !self.room.has(taken.len(), taken.len().div_ceil(received.segment)) {
+                        self.flush(sink);
+                    }
+                    run.open(&mut self.receiver.octets, &packets, &mut self.room, &mut self.coalescer, sink);
                 }
                 data if data == KEEPALIVE => outlet.counters.count(Counter::Keepalives),
                 _ => outlet.counters.count(Counter::DropRunt),
@@ -157,6 +191,13 @@ impl Ingress {
         run.finish(Some(remote));
         outlet.counters.add(Counter::UdpDatagrams, datagrams);
         outlet.counters.batches.count(Batch::ReceivedMessage, datagrams);
+    }
+
+    /// Hands on all that was opened, so that nothing of the batch is needed any more.
+    fn flush(&mut self, sink: &mut TunSink<'_>) {
+        let merged = self.coalescer.flush(&mut self.receiver.octets, sink);
+        sink.counters.add(Counter::Coalesced, merged);
+        self.room.clear();
     }
 
     fn take_ike(&self, index: usize, data: &[u8], socket: &UdpSocket, remote: SocketAddr, outlet: &Outlet<'_>) {
@@ -226,7 +267,14 @@ impl<'a> Run<'a> {
     }
 
     /// Opens ESP packets of the SPI entered, and hands on those about which everything is right.
-    fn open(&mut self, octets: &mut [u8], packets: &Datagrams, coalescer: &mut Coalescer, sink: &mut TunSink<'_>) {
+    fn open(
+        &mut self,
+        octets: &mut [u8],
+        packets: &Datagrams,
+        room: &mut Room,
+        coalescer: &mut Coalescer,
+        sink: &mut TunSink<'_>,
+    ) {
         let counters = self.outlet.counters;
         let count = packets.at.len().div_ceil(packets.segment);
         let Some(entry) = self.entry.as_ref().and_then(|guard| guard.as_ref()) else {
@@ -239,7 +287,7 @@ impl<'a> Run<'a> {
         }
         if count == 1 {
             let opened = entry.sa.open_in_place(&mut octets[packets.at.clone()]);
-            if let Some(inner) = self.accept(octets, packets.at.start, opened) {
+            if let Some(inner) = self.accept(octets, packets.at.start, opened, room) {
                 coalescer.push(octets, inner, sink);
             }
             return;
@@ -251,7 +299,7 @@ impl<'a> Run<'a> {
         }
         entry.sa.open_batch(&mut batch[..count], &mut results[..count]);
         for (opened, start) in results.into_iter().take(count).zip(packets.at.clone().step_by(packets.segment)) {
-            if let Some(inner) = self.accept(octets, start, opened) {
+            if let Some(inner) = self.accept(octets, start, opened, room) {
                 coalescer.push(octets, inner, sink);
             }
         }
@@ -259,7 +307,13 @@ impl<'a> Run<'a> {
 
     /// Where the inner packet of the ESP packet at `start` lies, when everything about it is right.
     #[inline]
-    fn accept(&mut self, octets: &mut [u8], start: usize, opened: Result<Opened, Reject>) -> Option<Range<usize>> {
+    fn accept(
+        &mut self,
+        octets: &mut [u8],
+        start: usize,
+        opened: Result<Opened, Reject>,
+        room: &mut Room,
+    ) -> Option<Range<usize>> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(reject) => {
@@ -268,9 +322,15 @@ impl<'a> Run<'a> {
             }
         };
         self.packets += 1;
-        let range = start + opened.range.start..start + opened.range.end;
-        let packet = &mut octets[range.clone()];
-        let Some((flow, length)) = inner(packet, opened.next_header) else {
+        let payload = start + opened.range.start..start + opened.range.end;
+        let upper_len = payload.len();
+        let inner = match &self.entry()?.rebuild {
+            None => inner(octets, payload, opened.next_header).map(|(flow, packet)| (flow, packet.len(), packet)),
+            Some(rebuild) => rebuild
+                .packet(octets, payload, opened.next_header, room)
+                .and_then(|packet| Some((Flow::read(&octets[packet.clone()])?, upper_len, packet))),
+        };
+        let Some((flow, octets_carried, packet)) = inner else {
             self.drop(Counter::DropBadInner, 1);
             return None;
         };
@@ -281,9 +341,10 @@ impl<'a> Run<'a> {
             }
             self.flow = Some(flow);
         }
-        mss::clamp(&mut packet[..length], &flow, self.outlet.shared.mss_mtu.load(Relaxed), false);
-        self.octets += length as u64;
-        Some(range.start..range.start + length)
+        mss::clamp(&mut octets[packet.clone()], &flow, self.outlet.shared.mss_mtu.load(Relaxed), false);
+        room.keep(&packet);
+        self.octets += octets_carried as u64;
+        Some(packet)
     }
 
     /// Counts what the SA entered drops.
@@ -331,9 +392,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The inner packet's flow and its length by its own header: what is behind is TFC padding (RFC 4303 2.7).
+/// The inner packet's flow and where it lies, its length by its own header: what is behind is TFC padding (RFC 4303 2.7).
 #[inline]
-fn inner(packet: &[u8], next_header: u8) -> Option<(Flow, usize)> {
+fn inner(octets: &[u8], payload: Range<usize>, next_header: u8) -> Option<(Flow, Range<usize>)> {
+    let packet = &octets[payload.clone()];
     let version = packet.first()? >> 4;
     if !matches!((next_header, version), (4, 4) | (41, 6)) {
         return None;
@@ -345,7 +407,7 @@ fn inner(packet: &[u8], next_header: u8) -> Option<(Flow, usize)> {
         usize::from(u16::from_be_bytes([packet[2], packet[3]]))
     };
     let least = if flow.v6 { 40 } else { usize::from(packet[0] & 15) * 4 };
-    (least..=packet.len()).contains(&length).then_some((flow, length))
+    (least..=packet.len()).contains(&length).then_some((flow, payload.start..payload.start + length))
 }
 
 /// What every IKE message has: an initiator's SPI, and its own length in the header (RFC 7296 3.1). Whatever else is wrong with it is

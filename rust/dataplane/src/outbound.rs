@@ -30,6 +30,8 @@ pub struct OutboundEntry {
     pub drops: Drops<2>,
     /// Inbound SA of the same pair.
     pub pair: u32,
+    /// Whether packets leave without their IP header.
+    pub transport: bool,
     /// Where its packets go; one store moves it.
     pub endpoint: ArcSwap<Endpoint>,
     esn: bool,
@@ -49,6 +51,7 @@ impl OutboundEntry {
             volume,
             drops: Drops::new(&tally::OUTBOUND),
             pair,
+            transport: false,
             endpoint: ArcSwap::from_pointee(endpoint),
             esn,
             removed: AtomicBool::new(false),
@@ -56,6 +59,13 @@ impl OutboundEntry {
             order: Order::default(),
             users: Mutex::default(),
         }
+    }
+
+    /// The same SA in transport mode.
+    #[must_use]
+    pub fn in_transport_mode(mut self, transport: bool) -> Self {
+        self.transport = transport;
+        self
     }
 
     /// Takes `count` sequence numbers; true when with them three quarters of all are used.

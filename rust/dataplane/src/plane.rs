@@ -15,6 +15,7 @@ use std::time::Instant;
 use ironswan_esp::{InboundSa, OutboundSa, Suite};
 
 use crate::counters::{Counter, Counters};
+use crate::device::{self, Devices};
 use crate::endpoint::{Control, RawAddress};
 use crate::error::Error;
 use crate::flow::Flow;
@@ -23,9 +24,9 @@ use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
-use crate::spd::Spd;
 use crate::station::{self, Station};
 use crate::tally;
+use crate::transport::{Mode, Rebuild};
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::vnet;
 use crate::worker::{self, Direction};
@@ -54,11 +55,10 @@ pub struct Options {
 
 /// What workers and control side share.
 pub struct Shared {
-    pub(crate) tun: Tun,
+    pub(crate) devices: Devices,
     pub(crate) stations: Vec<Station>,
     counters: Vec<[Counters; 2]>,
     pub(crate) sad: Sad,
-    pub(crate) spd: Spd,
     pub(crate) notices: Notices,
     pub(crate) segmentation: bool,
     /// The MTU that TCP connections get an MSS for; 0: theirs stays.
@@ -100,6 +100,8 @@ pub struct SaParameters<'a> {
     pub esn: bool,
     /// Volume limits.
     pub limits: Limits,
+    /// Tunnel or transport.
+    pub mode: Mode,
 }
 
 /// A running data plane; dropping it stops it.
@@ -121,11 +123,10 @@ impl DataPlane {
         let segmentation =
             stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);
         let shared = Arc::new(Shared {
-            tun,
+            devices: Devices::new(tun, workers, options.offloads),
             stations,
             counters: (0..workers).map(|_| Default::default()).collect(),
             sad: Sad::default(),
-            spd: Spd::default(),
             notices: Notices::new()?,
             segmentation,
             mss_mtu: AtomicUsize::new(0),
@@ -188,7 +189,12 @@ impl DataPlane {
         replay_window: u32,
         selectors: Selectors,
         remote: SocketAddr,
+        interface: u32,
     ) -> Result<(), Error> {
+        let device = match interface {
+            device::DEFAULT => None,
+            other => Some(self.shared.devices.get(other)?),
+        };
         if !self.shared.sad.is_allocated(parameters.spi) {
             return Err(Error::UnknownSpi(parameters.spi));
         }
@@ -196,8 +202,15 @@ impl DataPlane {
         let replay_window = self.window(replay_window);
         let sa = InboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, replay_window, 0)
             .map_err(|_| Error::BadKey)?;
+        let rebuild = match parameters.mode {
+            Mode::Tunnel => None,
+            Mode::Transport { nat_original } => {
+                Some(Rebuild::new(&selectors, nat_original).ok_or(Error::NotHostToHost)?)
+            }
+        };
         let volume = Volume::new(parameters.limits);
-        self.shared.sad.install(InboundEntry::new(parameters.spi, sa, selectors, volume, remote));
+        let entry = InboundEntry::new(parameters.spi, sa, selectors, volume, remote).for_device(device);
+        self.shared.sad.install(entry.in_transport_mode(rebuild));
         Ok(())
     }
 
@@ -209,7 +222,8 @@ impl DataPlane {
             OutboundSa::new(parameters.spi, suite, parameters.keymat, parameters.esn, 0).map_err(|_| Error::BadKey)?;
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
         let volume = Volume::new(parameters.limits);
-        let entry = OutboundEntry::new(parameters.spi, pair, sa, parameters.esn, volume, endpoint);
+        let entry = OutboundEntry::new(parameters.spi, pair, sa, parameters.esn, volume, endpoint)
+            .in_transport_mode(parameters.mode != Mode::Tunnel);
         self.outbound().insert(handle, Arc::new(entry));
         Ok(handle)
     }
@@ -219,7 +233,7 @@ impl DataPlane {
         let Some(entry) = self.outbound().remove(&handle) else { return };
         entry.remove();
         let users = std::mem::take(&mut *entry.users());
-        for policy in users.into_iter().filter_map(|id| self.shared.spd.get(id)) {
+        for (_, policy) in users.into_iter().filter_map(|id| self.shared.devices.policy(id).ok()) {
             policy.unbind(&entry);
         }
     }
@@ -229,20 +243,41 @@ impl DataPlane {
         self.shared.mss_mtu.store(mtu, Ordering::Relaxed);
     }
 
-    /// Adds a policy without SA.
-    pub fn add_policy(&self, id: u64, selectors: Selectors, priority: i64) -> Result<(), Error> {
-        self.shared.spd.add(id, selectors, priority).map(drop).ok_or(Error::PolicyExists(id))
+    /// Makes one more interface, for routes to choose; its number. Policies and inbound SAs name it.
+    pub fn add_interface(&self, name: &str, mtu: u32) -> io::Result<u32> {
+        let id = self.shared.devices.add(name, mtu)?;
+        self.wake_senders();
+        Ok(id)
+    }
+
+    /// Takes an interface away; its policies and SAs are to go before. Unknown ones are ignored.
+    pub fn remove_interface(&self, id: u32) {
+        self.shared.devices.remove(id);
+        self.wake_senders();
+    }
+
+    fn wake_senders(&self) {
+        self.shared.stations.iter().for_each(|station| station.wake(Direction::Out).signal());
+    }
+
+    /// Adds a policy without SA for what is read from an interface.
+    pub fn add_policy(&self, id: u64, selectors: Selectors, priority: i64, interface: u32) -> Result<(), Error> {
+        let device = self.shared.devices.get(interface)?;
+        if self.shared.devices.policy(id).is_ok() {
+            return Err(Error::PolicyExists(id));
+        }
+        device.spd.add(id, selectors, priority).map(drop).ok_or(Error::PolicyExists(id))
     }
 
     /// Switches a policy to another SA, or to none. What it held is sent, and what others held that it covers now: a
     /// trap held the frames for which the SA of a policy above it was made.
     pub fn bind_policy(&self, id: u64, handle: Option<u64>) -> Result<(), Error> {
-        let policy = self.shared.spd.get(id).ok_or(Error::UnknownPolicy(id))?;
+        let (device, policy) = self.shared.devices.policy(id)?;
         let entry = handle.map(|handle| self.entry(handle)).transpose()?;
         let bound = entry.is_some();
         let (mut frames, expired) = policy.bind(entry, Instant::now());
         if bound {
-            let snapshot = self.shared.spd.snapshot();
+            let snapshot = device.spd.snapshot();
             let covered = |frame: &[u8]| {
                 let flow = frame.get(vnet::LEN..).and_then(Flow::read);
                 flow.and_then(|flow| snapshot.find(&flow)).is_some_and(|found| found.id == id)
@@ -255,14 +290,16 @@ impl DataPlane {
         }
         self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
         if !frames.is_empty() {
-            self.shared.stations[0].release(frames);
+            self.shared.stations[0].release(device.id, frames);
         }
         Ok(())
     }
 
     /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
-        self.shared.spd.remove(id);
+        if let Ok((device, _)) = self.shared.devices.policy(id) {
+            device.spd.remove(id);
+        }
     }
 
     /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.
@@ -300,7 +337,7 @@ impl DataPlane {
 
     /// Offloads of the TUN.
     pub fn offloads(&self) -> Offloads {
-        self.shared.tun.offloads
+        self.shared.devices.first().tun.offloads
     }
 
     /// Whether plain ESP comes in by packet rings. They are made with the first SA that sends it.
@@ -318,9 +355,10 @@ impl DataPlane {
         self.shared.stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.gro)
     }
 
-    /// Name and index of the TUN.
-    pub fn interface(&self) -> (&str, u32) {
-        (&self.shared.tun.name, self.shared.tun.index)
+    /// Name and index of the interface that policies steer packets into.
+    pub fn interface(&self) -> (String, u32) {
+        let device = self.shared.devices.first();
+        (device.tun.name.clone(), device.tun.index)
     }
 
     /// Why the workers stopped, when nobody told them to.

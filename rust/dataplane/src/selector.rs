@@ -117,6 +117,18 @@ impl Selectors {
         }
     }
 
+    /// The one address of our side, and whether it is IPv6; None when there are several.
+    #[must_use]
+    pub fn single_local(&self) -> Option<(u128, bool)> {
+        single(self.local())
+    }
+
+    /// The one address of the peer's side, as above.
+    #[must_use]
+    pub fn single_remote(&self) -> Option<(u128, bool)> {
+        single(self.remote())
+    }
+
     /// A packet from behind us to behind the peer.
     #[must_use]
     pub fn match_outbound(&self, flow: &Flow) -> bool {
@@ -130,6 +142,12 @@ impl Selectors {
         self.remote().iter().any(|s| s.matches(flow, End::Source))
             && self.local().iter().any(|s| s.matches(flow, End::Destination))
     }
+}
+
+fn single(side: &[Selector]) -> Option<(u128, bool)> {
+    let first = side.first()?;
+    let same = |s: &Selector| (s.start, s.end, s.v6) == (first.start, first.start, first.v6);
+    side.iter().all(same).then_some((first.start, first.v6))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Cuts a super-packet of the TUN into the packets it stands for. Planning checks every bound; writing cannot fail.
 
-use std::ops::Range;
-
 use crate::checksum::{copy_and_sum, fold, pseudo_header, set_ipv4_header, sum};
+use crate::transport::upper_part;
 use crate::vnet::{self, Header};
 
 const TCP: u8 = 6;
@@ -19,6 +18,8 @@ pub struct Plan<'a> {
     l4: usize,
     header_len: usize,
     protocol: u8,
+    /// Octets at the beginning that are not written.
+    skip: usize,
 }
 
 impl<'a> Plan<'a> {
@@ -32,7 +33,7 @@ impl<'a> Plan<'a> {
                 complete_checksum(packet, header)?;
             }
             let segment_size = packet.len();
-            return Some(Self { packet, segments: 1, segment_size, l4: 0, header_len: 0, protocol: 0 });
+            return Some(Self { packet, segments: 1, segment_size, l4: 0, header_len: 0, protocol: 0, skip: 0 });
         }
         Self::cut(packet, header)
     }
@@ -56,7 +57,14 @@ impl<'a> Plan<'a> {
             return None;
         }
         let segments = (packet.len() - header_len).div_ceil(segment_size);
-        Some(Self { packet, segments, segment_size, l4, header_len, protocol })
+        Some(Self { packet, segments, segment_size, l4, header_len, protocol, skip: 0 })
+    }
+
+    /// What transport mode seals of these packets, and its next header. None when it cannot carry them, see `upper_part`.
+    #[must_use]
+    pub fn into_upper_parts(self) -> Option<(Self, u8)> {
+        let (skip, next_header) = upper_part(self.packet)?;
+        (self.header_len == 0 || skip <= self.l4).then_some((Self { skip, ..self }, next_header))
     }
 
     /// How many packets there are.
@@ -68,13 +76,13 @@ impl<'a> Plan<'a> {
     /// Octets of packet `index`; the first is the longest.
     #[must_use]
     pub fn len(&self, index: usize) -> usize {
-        self.header_len + self.payload(index).len()
+        self.header_len + self.payload(index).len() - self.skip
     }
 
     /// Octets of all packets together.
     #[must_use]
     pub fn total_len(&self) -> usize {
-        self.packet.len() + (self.segments - 1) * self.header_len
+        self.packet.len() + (self.segments - 1) * self.header_len - self.segments * self.skip
     }
 
     /// Writes packet `index` to `target`, which is `len(index)` long.
@@ -82,20 +90,26 @@ impl<'a> Plan<'a> {
     pub fn write(&self, index: usize, target: &mut [u8]) {
         let payload = self.payload(index);
         if self.header_len == 0 {
-            target.copy_from_slice(payload);
+            target.copy_from_slice(&payload[self.skip..]);
             return;
         }
-        let (header, rest) = target.split_at_mut(self.header_len);
-        header.copy_from_slice(&self.packet[..self.header_len]);
+        let (header, rest) = target.split_at_mut(self.header_len - self.skip);
+        header.copy_from_slice(&self.packet[self.skip..self.header_len]);
         let payload_sum = copy_and_sum(rest, payload);
-        let (ip, l4) = header.split_at_mut(self.l4);
+        let (ip, l4) = header.split_at_mut(self.l4 - self.skip);
         let l4_len = l4.len() + payload.len();
-        let addresses = set_ip_header(ip, l4_len, index as u16);
+        if self.skip == 0 {
+            set_ip_header(ip, l4_len, index as u16);
+        }
         let at = if self.protocol == TCP { self.set_tcp_header(l4, index) } else { set_udp_header(l4, l4_len) };
         l4[at..at + 2].fill(0);
-        let check = !fold(payload_sum + sum(l4) + pseudo_header(&ip[addresses], l4_len, self.protocol));
+        let check = !fold(payload_sum + sum(l4) + pseudo_header(self.addresses(), l4_len, self.protocol));
         let check = if check == 0 && self.protocol == UDP { 0xffff } else { check };
         l4[at..at + 2].copy_from_slice(&check.to_ne_bytes());
+    }
+
+    fn addresses(&self) -> &[u8] {
+        if self.packet[0] >> 4 == 4 { &self.packet[12..20] } else { &self.packet[8..40] }
     }
 
     fn payload(&self, index: usize) -> &[u8] {
@@ -119,19 +133,17 @@ fn set_udp_header(udp: &mut [u8], l4_len: usize) -> usize {
     6
 }
 
-/// Lengths, identification and checksum of the IP header; returns where its addresses stand.
-fn set_ip_header(ip: &mut [u8], l4_len: usize, index: u16) -> Range<usize> {
+/// Lengths, identification and checksum of the IP header.
+fn set_ip_header(ip: &mut [u8], l4_len: usize, index: u16) {
     if ip[0] >> 4 == 4 {
         let total = (ip.len() + l4_len) as u16;
         let id = u16::from_be_bytes([ip[4], ip[5]]).wrapping_add(index);
         ip[2..4].copy_from_slice(&total.to_be_bytes());
         ip[4..6].copy_from_slice(&id.to_be_bytes());
         set_ipv4_header(ip);
-        12..20
     } else {
         let payload_len = (ip.len() - 40 + l4_len) as u16;
         ip[4..6].copy_from_slice(&payload_len.to_be_bytes());
-        8..40
     }
 }
 

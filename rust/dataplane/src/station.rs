@@ -10,6 +10,12 @@ use crate::tun::OffloadMode;
 use crate::udp::{UdpOptions, UdpSocket};
 use crate::worker::Direction;
 
+/// A frame that was held and may go now, and the device it was read from.
+pub struct Released {
+    pub(crate) device: u32,
+    pub(crate) frame: Vec<u8>,
+}
+
 /// What one worker owns, and where others leave it something.
 pub struct Station {
     pub(crate) index: usize,
@@ -17,7 +23,7 @@ pub struct Station {
     pub(crate) plain: Option<Plain>,
     own_ports: Vec<UdpSocket>,
     wake: [EventFd; 2],
-    released: Mutex<Vec<Vec<u8>>>,
+    released: Mutex<Vec<Released>>,
 }
 
 impl Station {
@@ -46,7 +52,8 @@ impl Station {
     }
 
     /// Frames that were held and may go now.
-    pub(crate) fn release(&self, frames: Vec<Vec<u8>>) {
+    pub(crate) fn release(&self, device: u32, frames: Vec<Vec<u8>>) {
+        let frames = frames.into_iter().map(|frame| Released { device, frame });
         self.released.lock().unwrap_or_else(PoisonError::into_inner).extend(frames);
         self.wake(Direction::Out).signal();
     }
@@ -68,7 +75,7 @@ impl Station {
         &self.wake[direction as usize]
     }
 
-    pub(crate) fn take_released(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn take_released(&self) -> Vec<Released> {
         std::mem::take(&mut self.released.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -88,6 +88,13 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) }).map(drop)
     }
 
+    /// Watches `fd` no more.
+    pub fn remove(&self, fd: RawFd) -> io::Result<()> {
+        // SAFETY: no event is read.
+        let none = std::ptr::null_mut();
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, none) }).map(drop)
+    }
+
     /// Gives the tokens of what is ready to `ready`; with `sleep`, waits until something is.
     pub fn wait(&self, sleep: bool, mut ready: impl FnMut(u64)) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];

@@ -169,6 +169,9 @@ pub const MESSAGES: usize = 8;
 /// Octets of one message at most.
 pub const MESSAGE_LEN: usize = 65_536;
 
+/// Octets behind the messages, for packets that get a header for which there is no room in front of them.
+pub const SPARE: std::ops::Range<usize> = MESSAGES * MESSAGE_LEN..(MESSAGES + 4) * MESSAGE_LEN;
+
 /// Buffers for one recvmmsg; message i has its own 64 KiB of `octets`.
 pub struct Receiver {
     /// The octets received.
@@ -181,7 +184,7 @@ pub struct Receiver {
 impl Default for Receiver {
     fn default() -> Self {
         Self {
-            octets: vec![0; MESSAGES * MESSAGE_LEN],
+            octets: vec![0; SPARE.end],
             names: [RawAddress::empty(); MESSAGES],
             controls: [Control::receiving(); MESSAGES],
             // SAFETY: all zeros are a valid mmsghdr.

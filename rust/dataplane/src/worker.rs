@@ -6,17 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use crate::egress::{Egress, Outlet};
+use crate::device::Device;
+use crate::egress::{Egress, Outlet, Port};
 use crate::ingress::{Ingress, PlainInlet};
 use crate::notice::{Notice, NoticeKind};
 use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::plane::Shared;
-use crate::station::Station;
+use crate::station::{Released, Station};
 use crate::sys::Epoll;
 use crate::tun::OffloadMode;
 
 const WAKE: u64 = 0;
-const TUN: u64 = 1;
+const FIRST_DEVICE: u64 = 1;
 const FIRST_SOCKET: u64 = 1;
 
 /// What a thread of a worker does.
@@ -67,29 +68,57 @@ fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) ->
 }
 
 fn send(shared: &Shared, station: &Station) -> io::Result<()> {
-    let queue = &shared.tun.queues[station.index];
     let wake = station.wake(Direction::Out);
     let epoll = Epoll::new()?;
     epoll.add(wake.fd(), WAKE)?;
-    epoll.add(queue.fd(), TUN)?;
     let outlet = outlet(shared, station, Direction::Out);
     let mut egress = Egress::default();
-    let mut ready = false;
+    let mut ports = Vec::new();
+    follow(&mut ports, shared, station, &epoll)?;
     loop {
+        let idle = !ports.iter().any(|port: &Port| port.ready);
+        let mut woken = false;
         // Asked every time round: a stream that keeps us busy must not hide that we are to stop.
-        epoll.wait(!ready, |token| match token {
-            WAKE => wake.clear(),
-            _ => ready = true,
+        epoll.wait(idle, |token| match ports.iter_mut().find(|port| token_of(&port.device) == token) {
+            Some(port) => port.ready = true,
+            None => woken = true,
         })?;
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
-        let released = station.take_released();
-        if !released.is_empty() {
-            egress.release(released, &outlet);
+        if woken {
+            wake.clear();
+            follow(&mut ports, shared, station, &epoll)?;
+            for Released { device, frame } in station.take_released() {
+                if let Some(port) = ports.iter_mut().find(|port| port.device.id == device) {
+                    egress.release(&frame, port, &outlet);
+                }
+            }
         }
-        ready = ready && egress.run(queue, &outlet).map_err(|error| gone(&shared.tun.name, &error))?;
+        for port in ports.iter_mut().filter(|port| port.ready) {
+            port.ready = egress.run(port, &outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
+        }
     }
+}
+
+/// Brings a worker's ports in step with the devices there are.
+fn follow(ports: &mut Vec<Port>, shared: &Shared, station: &Station, epoll: &Epoll) -> io::Result<()> {
+    let devices = shared.devices.load();
+    let queue = |device: &Device| device.tun.queues[station.index].fd();
+    for gone in ports.extract_if(.., |port| !devices.iter().any(|device| device.id == port.device.id)) {
+        epoll.remove(queue(&gone.device))?;
+    }
+    for device in devices.iter() {
+        if !ports.iter().any(|port| port.device.id == device.id) {
+            epoll.add(queue(device), token_of(device))?;
+            ports.push(Port::new(Arc::clone(device)));
+        }
+    }
+    Ok(())
+}
+
+fn token_of(device: &Device) -> u64 {
+    FIRST_DEVICE + u64::from(device.id)
 }
 
 /// Reading from a TUN fails only when there is none any more.
@@ -98,7 +127,7 @@ fn gone(name: &str, error: &io::Error) -> io::Error {
 }
 
 fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
-    let queue = &shared.tun.queues[station.index];
+    let device = shared.devices.first();
     let wake = station.wake(Direction::In);
     let epoll = Epoll::new()?;
     epoll.add(wake.fd(), WAKE)?;
@@ -107,7 +136,7 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
     }
     let mut plain = Inlets::new(shared, station, &epoll)?;
     let outlet = outlet(shared, station, Direction::In);
-    let mut ingress = Ingress::new(shared.tun.offloads);
+    let mut ingress = Ingress::new(device.tun.offloads);
     // A bit for each socket that may have something; those of plain ESP follow the others.
     let mut ready = 0_u32;
     loop {
@@ -120,13 +149,13 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
         }
         plain.use_rings_when_wanted(shared, &epoll)?;
         for (number, socket) in station.sockets.iter().enumerate() {
-            if ready & 1 << number != 0 && !ingress.run(socket, queue, &outlet)? {
+            if ready & 1 << number != 0 && !ingress.run(socket, &device, &outlet)? {
                 ready &= !(1 << number);
             }
         }
         for (number, inlet) in plain.versions.iter_mut().enumerate() {
             let bit = 1 << (station.sockets.len() + number);
-            if ready & bit != 0 && !ingress.run_plain(inlet, queue, &outlet)? {
+            if ready & bit != 0 && !ingress.run_plain(inlet, &device, &outlet)? {
                 ready &= !bit;
             }
         }

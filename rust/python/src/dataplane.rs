@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use ironswan_dataplane as core;
 use ironswan_dataplane::{
-    Error, Limits, NextHop, OffloadMode, Options, Path, SaParameters, Selector, Selectors, socket_address,
+    Error, Limits, Mode, NextHop, OffloadMode, Options, Path, SaParameters, Selector, Selectors, socket_address,
 };
 
 use crate::notices;
@@ -95,9 +95,10 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Install an inbound SA on an allocated SPI. Limits of 0 are none.
+    /// Install an inbound SA on an allocated SPI. Limits of 0 are none. In transport mode `nat_original` are the source and
+    /// destination the peer puts into its packets, where a NAT changes them.
     #[pyo3(signature = (spi, suite, keymat, *, esn, replay_window, remote_ts, local_ts, remote_addr, remote_port,
-        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0))]
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, mode="tunnel", nat_original=None, interface=0))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn install_inbound(
         &self,
@@ -114,12 +115,16 @@ impl DataPlane {
         hard_packets: u64,
         soft_bytes: u64,
         hard_bytes: u64,
+        mode: &str,
+        nat_original: Option<(String, String)>,
+        interface: u32,
     ) -> PyResult<()> {
         let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
-        let parameters = SaParameters { spi, suite, keymat, esn, limits };
+        let mode = read_mode(mode, nat_original.as_ref())?;
+        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode };
         let remote = address(remote_addr, remote_port)?;
         let selectors = selectors(&local_ts, &remote_ts)?;
-        self.plane()?.install_inbound(&parameters, replay_window, selectors, remote).map_err(refused)
+        self.plane()?.install_inbound(&parameters, replay_window, selectors, remote, interface).map_err(refused)
     }
 
     /// Remove an inbound SA and give its SPI back.
@@ -130,7 +135,7 @@ impl DataPlane {
 
     /// Install an outbound SA and return its handle. `key_owner` is the inbound SPI of the same pair.
     #[pyo3(signature = (spi, suite, keymat, *, esn, local_addr, local_port, remote_addr, remote_port,
-        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0, udp_encap=true))]
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0, udp_encap=true, mode="tunnel"))]
     #[allow(clippy::too_many_arguments)]
     fn install_outbound(
         &self,
@@ -148,9 +153,11 @@ impl DataPlane {
         hard_bytes: u64,
         key_owner: u32,
         udp_encap: bool,
+        mode: &str,
     ) -> PyResult<u64> {
         let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
-        let parameters = SaParameters { spi, suite, keymat, esn, limits };
+        let mode = read_mode(mode, None)?;
+        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode };
         let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
         let path = Path { local, remote, udp_encap };
         self.plane()?.install_outbound(&parameters, key_owner, path).map_err(refused)
@@ -197,8 +204,22 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Add a policy without SA; lower priority numbers are asked first.
-    #[pyo3(signature = (policy_id, local_ts, remote_ts, *, priority=0))]
+    /// Make one more interface and return its number.
+    #[pyo3(signature = (name, mtu))]
+    fn add_interface(&self, py: Python<'_>, name: &str, mtu: u32) -> PyResult<u32> {
+        let plane = self.plane()?;
+        Ok(py.detach(|| plane.add_interface(name, mtu))?)
+    }
+
+    /// Remove an interface whose policies and SAs are gone.
+    #[pyo3(signature = (interface))]
+    fn remove_interface(&self, interface: u32) -> PyResult<()> {
+        self.plane()?.remove_interface(interface);
+        Ok(())
+    }
+
+    /// Add a policy without SA for what goes into an interface; lower priority numbers are asked first.
+    #[pyo3(signature = (policy_id, local_ts, remote_ts, *, priority=0, interface=0))]
     #[allow(clippy::needless_pass_by_value)]
     fn add_policy(
         &self,
@@ -206,8 +227,9 @@ impl DataPlane {
         local_ts: Vec<SelectorTuple>,
         remote_ts: Vec<SelectorTuple>,
         priority: i64,
+        interface: u32,
     ) -> PyResult<()> {
-        self.plane()?.add_policy(policy_id, selectors(&local_ts, &remote_ts)?, priority).map_err(refused)
+        self.plane()?.add_policy(policy_id, selectors(&local_ts, &remote_ts)?, priority, interface).map_err(refused)
     }
 
     /// Let a policy, or one worker of it, use another outbound SA, or none. Held packets are sent.
@@ -300,8 +322,7 @@ impl DataPlane {
     /// Name and index of the TUN device.
     fn interface(&self) -> PyResult<(String, u32)> {
         let plane = self.plane()?;
-        let (name, index) = plane.interface();
-        Ok((name.to_owned(), index))
+        Ok(plane.interface())
     }
 
     /// Stop the workers, wait for them, close devices and sockets. Closing twice is harmless.
@@ -316,6 +337,21 @@ fn refused(error: Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
+fn read_mode(mode: &str, nat_original: Option<&(String, String)>) -> PyResult<Mode> {
+    match mode {
+        "tunnel" => Ok(Mode::Tunnel),
+        "transport" => {
+            let read = |(source, destination): &(String, String)| Ok::<_, PyErr>((ip(source)?, ip(destination)?));
+            Ok(Mode::Transport { nat_original: nat_original.map(read).transpose()? })
+        }
+        _ => Err(PyValueError::new_err(r#"mode is "tunnel" or "transport""#)),
+    }
+}
+
+fn ip(text: &str) -> PyResult<IpAddr> {
+    text.parse::<IpAddr>().map_err(|_| refused(Error::BadAddress(text.to_owned())))
+}
+
 fn address(text: &str, port: u16) -> PyResult<SocketAddr> {
     socket_address(text, port).map_err(refused)
 }
@@ -326,6 +362,5 @@ fn selectors(local: &[SelectorTuple], remote: &[SelectorTuple]) -> PyResult<Sele
 }
 
 fn selector((protocol, start, end, start_port, end_port): &SelectorTuple) -> PyResult<Selector> {
-    let ip = |text: &str| text.parse::<IpAddr>().map_err(|_| refused(Error::BadAddress(text.to_owned())));
     Selector::new(*protocol, ip(start)?, ip(end)?, *start_port, *end_port).ok_or_else(|| refused(Error::BadSelector))
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -60,7 +60,7 @@ class RecordedNetwork:
     async def outer_mtu(self, own_index: int) -> int:
         return 1500
 
-    async def set_mtu(self, mtu: int) -> None:
+    async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:
         self.mtu = mtu
 
     async def next_hop(self, remote: Address) -> NextHop | None:

@@ -10,7 +10,8 @@ from gateway_pairs import NET, Side, child, configuration, play
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.dataplane.port import Acquire, SaNotice
 from ironswan.gateway.routes import Kind
-from ironswan.policy.connection import EndAction, StartAction
+from ironswan.policy.connection import EndAction, Mode, StartAction
+from ironswan.policy.selectors import SelectorTemplate
 
 THEIRS = NET["right"]
 
@@ -278,3 +279,28 @@ def test_timeout_that_makes_no_sense_is_wrong_usage(timeout: object) -> None:
         assert refused.value.code is ExitCode.USAGE
 
     play(scenario)
+
+
+def test_transport_mode_reaches_the_data_plane_and_tunnel_mode_instead_of_it_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hosts = {"local_ts": (SelectorTemplate(),), "remote_ts": (SelectorTemplate(),)}
+
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan", timeout=5)
+        await right.until(lambda: right.spis)
+        installed = [sa for s in (left, right) for sa in (*s.plane.inbound.values(), *s.plane.outbound.values())]
+        modes.append({sa.mode for sa in installed})
+
+    modes: list[set[str]] = []
+    transport, tunnel = (
+        [configuration(side, children=(child(side, mode=mode, **hosts),)) for side in ("left", "right")]
+        for mode in (Mode.TRANSPORT, Mode.TUNNEL)
+    )
+    caplog.set_level("INFO", "ironswan")
+    play(scenario, transport[0], transport[1])
+    assert "transport mode" in caplog.text
+    assert "as configured" not in caplog.text
+    play(scenario, transport[0], tunnel[1])
+    assert "home/lan is not in transport mode as configured" in caplog.text
+    assert modes == [{"transport"}, {"tunnel"}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from ironswan.dataplane.null import NullDataPlane
+from ironswan.gateway.interfaces import Interfaces
 from ironswan.gateway.policies import Policies, priority
 from ironswan.policy.selectors import TrafficSelector
 
@@ -50,13 +51,13 @@ def test_sa_comes_before_its_trap_and_narrow_before_wide() -> None:
 
 def test_sa_that_may_not_send_yet_is_not_bound() -> None:
     plane = NullDataPlane()
-    Policies(plane).join(1, TARGET, LEFT, RIGHT)
+    Policies(plane, Interfaces(plane)).join(1, TARGET, LEFT, RIGHT)
     assert bound(plane) == [None]
 
 
 def test_rekeyed_sa_shares_the_policy_and_takes_over() -> None:
     plane = NullDataPlane()
-    policies, (old, new) = Policies(plane), with_handles(plane, 2)
+    policies, (old, new) = Policies(plane, Interfaces(plane)), with_handles(plane, 2)
     policies.join(1, TARGET, LEFT, RIGHT)
     policies.use(1, old)
     policies.join(2, TARGET, LEFT, RIGHT)
@@ -69,7 +70,7 @@ def test_rekeyed_sa_shares_the_policy_and_takes_over() -> None:
 
 def test_older_sa_takes_over_when_the_newer_goes() -> None:
     plane = NullDataPlane()
-    policies, (old, new) = Policies(plane), with_handles(plane, 2)
+    policies, (old, new) = Policies(plane, Interfaces(plane)), with_handles(plane, 2)
     for child, handle in ((1, old), (2, new)):
         policies.join(child, TARGET, LEFT, RIGHT)
         policies.use(child, handle)
@@ -79,7 +80,7 @@ def test_older_sa_takes_over_when_the_newer_goes() -> None:
 
 def test_policy_goes_with_its_last_sa_and_the_trap_stays() -> None:
     plane = NullDataPlane()
-    policies, (handle,) = Policies(plane), with_handles(plane, 1)
+    policies, (handle,) = Policies(plane, Interfaces(plane)), with_handles(plane, 1)
     policies.trap(TARGET, LEFT, RIGHT)
     policies.join(1, TARGET, LEFT, RIGHT)
     policies.use(1, handle)
@@ -90,7 +91,7 @@ def test_policy_goes_with_its_last_sa_and_the_trap_stays() -> None:
 
 def test_packets_on_a_policy_without_trap_ask_for_nothing() -> None:
     plane = NullDataPlane()
-    policies = Policies(plane)
+    policies = Policies(plane, Interfaces(plane))
     policies.join(1, TARGET, LEFT, RIGHT)
     (plain,) = plane.policies
     assert policies.acquirer(plain) is None
@@ -102,7 +103,7 @@ def test_packets_on_a_policy_without_trap_ask_for_nothing() -> None:
 
 def test_trap_with_other_selectors_is_there_before_the_old_one_goes() -> None:
     plane = NullDataPlane()
-    policies = Policies(plane)
+    policies = Policies(plane, Interfaces(plane))
     policies.trap(TARGET, LEFT, RIGHT)
     policies.trap(TARGET, LEFT, net("10.3.0.0/24"))
     assert [name for name, _ in plane.calls] == ["add_policy", "add_policy", "remove_policy"]
@@ -110,7 +111,7 @@ def test_trap_with_other_selectors_is_there_before_the_old_one_goes() -> None:
 
 def test_same_trap_again_changes_nothing() -> None:
     plane = NullDataPlane()
-    policies = Policies(plane)
+    policies = Policies(plane, Interfaces(plane))
     policies.trap(TARGET, LEFT, RIGHT)
     policies.trap(TARGET, LEFT, RIGHT)
     assert [name for name, _ in plane.calls] == ["add_policy"]
@@ -118,7 +119,7 @@ def test_same_trap_again_changes_nothing() -> None:
 
 def test_own_sa_of_a_worker_stands_beside_the_one_for_all() -> None:
     plane = NullDataPlane(workers=2)
-    policies, (everyone, own, newer) = Policies(plane), with_handles(plane, 3)
+    policies, (everyone, own, newer) = Policies(plane, Interfaces(plane)), with_handles(plane, 3)
     for child in (1, 2, 3):
         policies.join(child, TARGET, LEFT, RIGHT)
     policies.use(1, everyone)
@@ -136,7 +137,7 @@ def test_own_sa_of_a_worker_stands_beside_the_one_for_all() -> None:
 
 def test_own_sa_carries_everything_when_the_one_for_all_is_gone() -> None:
     plane = NullDataPlane(workers=2)
-    policies, (everyone, own, another) = Policies(plane), with_handles(plane, 3)
+    policies, (everyone, own, another) = Policies(plane, Interfaces(plane)), with_handles(plane, 3)
     for child in (1, 2, 3):
         policies.join(child, TARGET, LEFT, RIGHT)
     policies.use(1, everyone)

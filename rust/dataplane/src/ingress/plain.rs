@@ -3,16 +3,18 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ingress, Run, sink};
 use crate::counters::Counter;
+use crate::device::Device;
 use crate::egress::Outlet;
 use crate::packet_ring::{Frame, PacketRing, Taking};
 use crate::plain::Inlet;
 use crate::sys;
-use crate::tun::TunQueue;
-use crate::udp::{MESSAGE_LEN, MESSAGES};
+use crate::transport::Room;
+use crate::udp::{MESSAGE_LEN, MESSAGES, SPARE};
 
 /// How long the ring is left alone after a packet that it could not take.
 const UNFIT_FOR: Duration = Duration::from_secs(60);
@@ -114,31 +116,36 @@ impl<'a> PlainInlet<'a> {
 
 impl Ingress {
     /// Carries what waits, up to a bound; true when there may be more.
-    pub fn run_plain(&mut self, from: &mut PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+    pub fn run_plain(
+        &mut self,
+        from: &mut PlainInlet<'_>,
+        device: &Arc<Device>,
+        outlet: &Outlet<'_>,
+    ) -> io::Result<bool> {
         from.gather();
-        let more = self.run_ring(from, queue, outlet)?;
+        let more = self.run_ring(from, device, outlet)?;
         if from.ring.is_some() && from.unfit.is_none() && !from.left_over {
             return Ok(more);
         }
         from.reconsider()?;
-        let more_raw = self.run_raw(from, queue, outlet)?;
+        let more_raw = self.run_raw(from, device, outlet)?;
         from.left_over &= more_raw;
         Ok(more || more_raw)
     }
 
-    fn run_ring(&mut self, from: &mut PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+    fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
         let Some(ring) = &mut from.ring else { return Ok(false) };
         let octets = &mut self.receiver.octets;
-        let (mut sink, mut run) = (sink(queue, outlet), Run::new(outlet));
+        let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
         let (mut used, mut packets, mut unfit) = (0, 0, false);
-        let room = ring.room();
-        while packets < PACKETS && used + room <= octets.len() {
+        let frame = ring.room();
+        while packets < PACKETS && used + frame <= SPARE.start && self.room.has(frame, 1) {
             let Some(taken) = ring.next(|frame| take(&frame, from.inlet.v6, octets, used)) else { break };
             packets += 1;
             match taken {
                 Taken::Esp(at) => {
                     used = at.end;
-                    run.open_plain(octets, at, &mut self.coalescer, &mut sink);
+                    run.open_plain(octets, at, &mut self.room, &mut self.coalescer, &mut sink);
                 }
                 Taken::Unfit => unfit = true,
                 Taken::Malformed => outlet.counters.count(Counter::DropMalformedEsp),
@@ -146,19 +153,22 @@ impl Ingress {
         }
         run.finish(None);
         outlet.counters.add(Counter::PlainPackets, packets);
-        outlet.counters.add(Counter::Coalesced, self.coalescer.flush(octets, &mut sink));
         let more = ring.is_ready();
+        self.flush(&mut sink);
         if unfit {
             from.give_up_ring(outlet)?;
         }
         Ok(more)
     }
 
-    fn run_raw(&mut self, from: &PlainInlet<'_>, queue: &TunQueue, outlet: &Outlet<'_>) -> io::Result<bool> {
+    fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
         let count = self.receiver.receive(from.raw_fd())?;
-        let (mut sink, mut run) = (sink(queue, outlet), Run::new(outlet));
+        let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
         for index in 0..count {
             let received = self.receiver.received(index);
+            if !self.room.has(received.length, 1) {
+                self.flush(&mut sink);
+            }
             let octets = &mut self.receiver.octets;
             let at = index * MESSAGE_LEN..index * MESSAGE_LEN + received.length;
             // The kernel has taken IPv6 headers off, and checked IPv4's.
@@ -166,13 +176,13 @@ impl Ingress {
             if received.truncated || at.len() < header {
                 outlet.counters.count(Counter::DropTruncated);
             } else {
-                run.open_plain(octets, at.start + header..at.end, &mut self.coalescer, &mut sink);
+                run.open_plain(octets, at.start + header..at.end, &mut self.room, &mut self.coalescer, &mut sink);
             }
         }
         run.finish(None);
         outlet.counters.add(Counter::PlainPackets, count);
         outlet.counters.add(Counter::PlainRawPackets, count);
-        outlet.counters.add(Counter::Coalesced, self.coalescer.flush(&mut self.receiver.octets, &mut sink));
+        self.flush(&mut sink);
         Ok(count == MESSAGES)
     }
 }
@@ -182,6 +192,7 @@ impl Run<'_> {
         &mut self,
         octets: &mut [u8],
         at: Range<usize>,
+        room: &mut Room,
         coalescer: &mut crate::coalesce::Coalescer,
         sink: &mut super::TunSink<'_>,
     ) {
@@ -190,8 +201,11 @@ impl Run<'_> {
             return;
         };
         self.enter(u32::from_be_bytes(*spi), None);
+        if let Some(entry) = self.entry() {
+            super::turn_to(entry, octets, room, coalescer, sink);
+        }
         let segment = at.len();
-        self.open(octets, &super::Datagrams { at, segment }, coalescer, sink);
+        self.open(octets, &super::Datagrams { at, segment }, room, coalescer, sink);
     }
 }
 

@@ -40,14 +40,14 @@ impl DataPlane {
 
     /// Gives a worker an SA of its own for a policy, or takes it away: it uses the policy's SA then.
     pub fn bind_own(&self, id: u64, handle: Option<u64>, worker: usize) -> Result<(), Error> {
-        let policy = self.shared.spd.get(id).ok_or(Error::UnknownPolicy(id))?;
+        let (_, policy) = self.shared.devices.policy(id)?;
         let entry = handle.map(|handle| self.entry(handle)).transpose()?;
         if policy.bind_own(worker, self.workers(), entry) { Ok(()) } else { Err(Error::UnknownWorker(worker)) }
     }
 
     /// Lets a worker that uses the policy's SA ask for one of its own, once, by an Acquire.
     pub fn invite(&self, id: u64, worker: usize) -> Result<(), Error> {
-        let policy = self.shared.spd.get(id).ok_or(Error::UnknownPolicy(id))?;
+        let (_, policy) = self.shared.devices.policy(id)?;
         if policy.invite(worker, self.workers()) { Ok(()) } else { Err(Error::UnknownWorker(worker)) }
     }
 

@@ -1,0 +1,80 @@
+//! The TUN devices: one that policies steer packets into, and any number of named ones for routes to choose. Each has an
+//! SPD of its own, so that the same inner networks may be behind several of them.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::spd::Spd;
+use crate::tun::{OffloadMode, Tun};
+
+/// The number of the device that is always there.
+pub const DEFAULT: u32 = 0;
+
+/// A TUN with what applies to its packets.
+pub struct Device {
+    /// Its number, never used again.
+    pub id: u32,
+    /// A queue for each worker.
+    pub tun: Tun,
+    /// The policies for what is read from it.
+    pub spd: Spd,
+}
+
+/// All devices, of which workers keep a copy of their own until they are woken.
+pub struct Devices {
+    all: ArcSwap<Vec<Arc<Device>>>,
+    next: Mutex<u32>,
+    workers: usize,
+    offloads: OffloadMode,
+}
+
+impl Devices {
+    /// The default device alone.
+    #[must_use]
+    pub fn new(tun: Tun, workers: usize, offloads: OffloadMode) -> Self {
+        let device = Device { id: DEFAULT, tun, spd: Spd::default() };
+        Self { all: ArcSwap::from_pointee(vec![Arc::new(device)]), next: Mutex::new(DEFAULT + 1), workers, offloads }
+    }
+
+    /// Those there are now, the default one first.
+    pub fn load(&self) -> Guard<Arc<Vec<Arc<Device>>>> {
+        self.all.load()
+    }
+
+    /// The one that is always there.
+    pub fn first(&self) -> Arc<Device> {
+        Arc::clone(&self.load()[0])
+    }
+
+    /// The one with this number.
+    pub fn get(&self, id: u32) -> Result<Arc<Device>, Error> {
+        self.load().iter().find(|device| device.id == id).cloned().ok_or(Error::UnknownInterface(id))
+    }
+
+    /// Makes one more.
+    pub fn add(&self, name: &str, mtu: u32) -> io::Result<u32> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let tun = Tun::open(name, mtu, self.workers, self.offloads)?;
+        let device = Arc::new(Device { id: *next, tun, spd: Spd::default() });
+        self.all.store(Arc::new(self.load().iter().cloned().chain([device]).collect()));
+        *next += 1;
+        Ok(*next - 1)
+    }
+
+    /// Takes one away; the default one stays. It is closed when the last worker has let go of it.
+    pub fn remove(&self, id: u32) {
+        let _one_writer = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all
+            .store(Arc::new(self.load().iter().filter(|each| each.id == DEFAULT || each.id != id).cloned().collect()));
+    }
+
+    /// A policy and the device whose it is.
+    pub fn policy(&self, id: u64) -> Result<(Arc<Device>, Arc<Policy>), Error> {
+        let found = self.load().iter().find_map(|device| Some((Arc::clone(device), device.spd.get(id)?)));
+        found.ok_or(Error::UnknownPolicy(id))
+    }
+}
