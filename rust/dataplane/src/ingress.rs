@@ -1,6 +1,7 @@
 //! UDP to TUN: sort IKE, keepalives and ESP apart, open in place, check selectors, merge, write.
 
 mod plain;
+mod sink;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,8 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use arc_swap::Guard;
 use ironswan_esp::{Drop as Reject, Opened};
 
-use crate::coalesce::{Coalescer, Sink};
-use crate::counters::{Counter, Counters};
+use crate::coalesce::Coalescer;
+use crate::counters::Counter;
 use crate::device::Device;
 use crate::egress::Outlet;
 use crate::flow::Flow;
@@ -23,9 +24,9 @@ use crate::tally::Batch;
 use crate::transport::Room;
 use crate::tun::Offloads;
 use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, SPARE, UdpSocket};
-use crate::vnet::Header;
 
 pub use plain::PlainInlet;
+use sink::{TunSink, sink, turn_to};
 
 const KEEPALIVE: [u8; 1] = [0xff];
 /// Packets opened together when that saves only the window's lock: few, so that they stay in the innermost cache.
@@ -65,55 +66,6 @@ struct Run<'a> {
 struct Datagrams {
     at: Range<usize>,
     segment: usize,
-}
-
-struct TunSink<'a> {
-    /// What has no other device goes to this one.
-    first: Arc<Device>,
-    device: Arc<Device>,
-    worker: usize,
-    counters: &'a Counters,
-    vectors: Vec<libc::iovec>,
-}
-
-fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
-    let (first, device, worker) = (Arc::clone(device), Arc::clone(device), outlet.worker);
-    TunSink { first, device, worker, counters: outlet.counters, vectors: Vec::with_capacity(96) }
-}
-
-/// What comes now goes to the device of `entry`: what is open for another is written first, for its flows may look like
-/// this one's.
-#[inline]
-fn turn_to(
-    entry: &InboundEntry,
-    octets: &mut [u8],
-    room: &mut Room,
-    coalescer: &mut Coalescer,
-    sink: &mut TunSink<'_>,
-) {
-    let device = entry.device.as_ref().unwrap_or(&sink.first);
-    if !Arc::ptr_eq(device, &sink.device) {
-        let device = Arc::clone(device);
-        let merged = coalescer.flush(octets, sink);
-        sink.counters.add(Counter::Coalesced, merged);
-        room.clear();
-        sink.device = device;
-    }
-}
-
-impl Sink for TunSink<'_> {
-    fn write(&mut self, header: Header, octets: &[u8], pieces: &[Range<usize>]) {
-        let header = header.write();
-        let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-        self.vectors.clear();
-        self.vectors.push(vector(&header));
-        self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
-        self.counters.count(Counter::TunWrites);
-        self.counters.batches.count(Batch::TunWrite, pieces.len());
-        if self.device.tun.queues[self.worker].write(&self.vectors).is_err() {
-            self.counters.add(Counter::DropTunWrite, pieces.len());
-        }
-    }
 }
 
 impl Ingress {

@@ -1,5 +1,6 @@
 //! The data plane as the control plane sees it: start, SAs, policies, notices, counters, stop.
 
+mod counts;
 mod paths;
 mod workers;
 
@@ -25,7 +26,6 @@ use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
 use crate::station::{self, Station};
-use crate::tally;
 use crate::transport::{Mode, Rebuild};
 use crate::tun::{OffloadMode, Offloads, Tun};
 use crate::vnet;
@@ -300,39 +300,6 @@ impl DataPlane {
         if let Ok((device, _)) = self.shared.devices.policy(id) {
             device.spd.remove(id);
         }
-    }
-
-    /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.
-    pub fn batches(&self) -> Vec<(&'static str, [u64; tally::BUCKETS])> {
-        let sum = |batch| {
-            self.shared.counters.iter().flatten().fold([0; tally::BUCKETS], |sum, counters| {
-                let one = counters.batches.get(batch);
-                std::array::from_fn(|bucket| sum[bucket] + one[bucket])
-            })
-        };
-        tally::Batch::ALL.iter().map(|(batch, name)| (*name, sum(*batch))).collect()
-    }
-
-    /// What an inbound SA has dropped, by reason.
-    pub fn inbound_drops(&self, spi: u32) -> Result<Vec<(&'static str, u64)>, Error> {
-        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
-        Ok(entry.as_ref().map_or_else(Vec::new, |entry| entry.drops.get()))
-    }
-
-    /// What an outbound SA has dropped, by reason.
-    pub fn outbound_drops(&self, handle: u64) -> Result<Vec<(&'static str, u64)>, Error> {
-        Ok(self.entry(handle)?.drops.get())
-    }
-
-    /// Packets and inner octets an inbound SA has carried.
-    pub fn inbound_counters(&self, spi: u32) -> Result<(u64, u64), Error> {
-        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
-        Ok(entry.as_ref().map_or((0, 0), |entry| entry.volume.carried()))
-    }
-
-    /// Packets and inner octets an outbound SA has carried.
-    pub fn outbound_counters(&self, handle: u64) -> Result<(u64, u64), Error> {
-        Ok(self.entry(handle)?.volume.carried())
     }
 
     /// Offloads of the TUN.

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::DataPlane;
-use crate::counters::{Counter, Counters};
 use crate::error::Error;
 
 /// Workers at most.
@@ -49,19 +48,6 @@ impl DataPlane {
     pub fn invite(&self, id: u64, worker: usize) -> Result<(), Error> {
         let (_, policy) = self.shared.devices.policy(id)?;
         if policy.invite(worker, self.workers()) { Ok(()) } else { Err(Error::UnknownWorker(worker)) }
-    }
-
-    /// All counters, summed over the workers.
-    pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        let sum = |counter| self.shared.counters.iter().flatten().map(|counters| counters.get(counter)).sum();
-        Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
-    }
-
-    /// All counters of each worker.
-    pub fn worker_counters(&self) -> Vec<Vec<(&'static str, u64)>> {
-        let sum = |threads: &[Counters; 2], counter| threads.iter().map(|counters| counters.get(counter)).sum();
-        let named = |threads| Counter::ALL.iter().map(|(counter, name)| (*name, sum(threads, *counter))).collect();
-        self.shared.counters.iter().map(named).collect()
     }
 
     /// How many workers there are.

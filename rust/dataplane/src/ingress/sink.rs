@@ -1,0 +1,64 @@
+//! The way from opened packets to the TUN of their SA.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::coalesce::{Coalescer, Sink};
+use crate::counters::{Counter, Counters};
+use crate::device::Device;
+use crate::egress::Outlet;
+use crate::inbound::InboundEntry;
+use crate::tally::Batch;
+use crate::transport::Room;
+use crate::vnet::Header;
+
+/// Writes frames to a TUN.
+pub struct TunSink<'a> {
+    /// What has no other device goes to this one.
+    first: Arc<Device>,
+    device: Arc<Device>,
+    worker: usize,
+    pub(super) counters: &'a Counters,
+    vectors: Vec<libc::iovec>,
+}
+
+/// Writes to `device`, until packets for another come.
+pub fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+    let (first, device, worker) = (Arc::clone(device), Arc::clone(device), outlet.worker);
+    TunSink { first, device, worker, counters: outlet.counters, vectors: Vec::with_capacity(96) }
+}
+
+/// What comes now goes to the device of `entry`: what is open for another is written first, for its flows may look like
+/// this one's.
+#[inline]
+pub fn turn_to(
+    entry: &InboundEntry,
+    octets: &mut [u8],
+    room: &mut Room,
+    coalescer: &mut Coalescer,
+    sink: &mut TunSink<'_>,
+) {
+    let device = entry.device.as_ref().unwrap_or(&sink.first);
+    if !Arc::ptr_eq(device, &sink.device) {
+        let device = Arc::clone(device);
+        let merged = coalescer.flush(octets, sink);
+        sink.counters.add(Counter::Coalesced, merged);
+        room.clear();
+        sink.device = device;
+    }
+}
+
+impl Sink for TunSink<'_> {
+    fn write(&mut self, header: Header, octets: &[u8], pieces: &[Range<usize>]) {
+        let header = header.write();
+        let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+        self.vectors.clear();
+        self.vectors.push(vector(&header));
+        self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
+        self.counters.count(Counter::TunWrites);
+        self.counters.batches.count(Batch::TunWrite, pieces.len());
+        if self.device.tun.queues[self.worker].write(&self.vectors).is_err() {
+            self.counters.add(Counter::DropTunWrite, pieces.len());
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What has been carried and dropped, for those who ask.
+
+use super::DataPlane;
+use crate::counters::{Counter, Counters};
+use crate::error::Error;
+use crate::tally;
+
+impl DataPlane {
+    /// All counters, summed over the workers.
+    pub fn counters(&self) -> Vec<(&'static str, u64)> {
+        let sum = |counter| self.shared.counters.iter().flatten().map(|counters| counters.get(counter)).sum();
+        Counter::ALL.iter().map(|(counter, name)| (*name, sum(*counter))).collect()
+    }
+
+    /// All counters of each worker.
+    pub fn worker_counters(&self) -> Vec<Vec<(&'static str, u64)>> {
+        let sum = |threads: &[Counters; 2], counter| threads.iter().map(|counters| counters.get(counter)).sum();
+        let named = |threads| Counter::ALL.iter().map(|(counter, name)| (*name, sum(threads, *counter))).collect();
+        self.shared.counters.iter().map(named).collect()
+    }
+
+    /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.
+    pub fn batches(&self) -> Vec<(&'static str, [u64; tally::BUCKETS])> {
+        let sum = |batch| {
+            self.shared.counters.iter().flatten().fold([0; tally::BUCKETS], |sum, counters| {
+                let one = counters.batches.get(batch);
+                std::array::from_fn(|bucket| sum[bucket] + one[bucket])
+            })
+        };
+        tally::Batch::ALL.iter().map(|(batch, name)| (*name, sum(*batch))).collect()
+    }
+
+    /// What an inbound SA has dropped, by reason.
+    pub fn inbound_drops(&self, spi: u32) -> Result<Vec<(&'static str, u64)>, Error> {
+        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
+        Ok(entry.as_ref().map_or_else(Vec::new, |entry| entry.drops.get()))
+    }
+
+    /// What an outbound SA has dropped, by reason.
+    pub fn outbound_drops(&self, handle: u64) -> Result<Vec<(&'static str, u64)>, Error> {
+        Ok(self.entry(handle)?.drops.get())
+    }
+
+    /// Packets and inner octets an inbound SA has carried.
+    pub fn inbound_counters(&self, spi: u32) -> Result<(u64, u64), Error> {
+        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
+        Ok(entry.as_ref().map_or((0, 0), |entry| entry.volume.carried()))
+    }
+
+    /// Packets and inner octets an outbound SA has carried.
+    pub fn outbound_counters(&self, handle: u64) -> Result<(u64, u64), Error> {
+        Ok(self.entry(handle)?.volume.carried())
+    }
+}
