@@ -45,7 +45,8 @@ pub struct InboundEntry {
 
 struct Peer {
     expected: SocketAddr,
-    told: Option<SocketAddr>,
+    // Most peers never move: where one has moved to takes no room in all the others.
+    told: Option<Box<SocketAddr>>,
 }
 
 impl InboundEntry {
@@ -84,7 +85,11 @@ impl InboundEntry {
             peer.told = None;
             return false;
         }
-        peer.told.replace(remote) != Some(remote)
+        let news = peer.told.as_deref() != Some(&remote);
+        if news {
+            peer.told = Some(Box::new(remote));
+        }
+        news
     }
 
     /// Packets are expected from `remote` from now on.
