@@ -18,11 +18,12 @@ _USABLE = 0x02 | _STALE | 0x08 | _PROBE | 0x80
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
-def next_hop(route: Any, remote: Address, mark: int) -> NextHop | None:  # noqa: ANN401
-    """The neighbour that gets packets with `mark` for `remote`; None when there is none or its address is not known."""
+def next_hop(route: Any, local: Address, remote: Address, mark: int) -> NextHop | None:  # noqa: ANN401
+    """The neighbour that gets packets with `mark` from `local` to `remote`; None when its address is not known."""
     # No route and no neighbour are errors, and pyroute2's own error class is not an OSError.
     with contextlib.suppress(Exception):
-        (way,) = route.route("get", dst=str(remote), mark=mark)
+        # With our address: rules may route by it.
+        (way,) = route.route("get", src=str(local), dst=str(remote), mark=mark)
         if way["type"] != _UNICAST:
             return None
         gateway, index = way.get_attr("RTA_GATEWAY") or str(remote), way.get_attr("RTA_OIF")

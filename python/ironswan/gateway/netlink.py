@@ -45,8 +45,8 @@ class Network(Protocol):
     async def addresses(self) -> tuple[Address, ...]:
         """Addresses of this host."""
 
-    async def next_hop(self, remote: Address) -> NextHop | None:
-        """The neighbour through which our own packets reach an address."""
+    async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
+        """The neighbour through which our own packets from one address reach another."""
 
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""
@@ -144,9 +144,9 @@ class Netlink:
 
         return await self._call(work)
 
-    async def next_hop(self, remote: Address) -> NextHop | None:
+    async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
         """The neighbour through which our marked packets reach `remote`; None when the kernel does not know it now."""
-        return await self._call(lambda route: neighbours.next_hop(route, remote, MARK))
+        return await self._call(lambda route: neighbours.next_hop(route, local, remote, MARK))
 
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""

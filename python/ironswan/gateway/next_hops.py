@@ -31,8 +31,8 @@ class NextHop:
 class Neighbours(Protocol):
     """Who knows the machine's neighbours."""
 
-    async def next_hop(self, remote: Address) -> NextHop | None:
-        """The neighbour through which our own packets reach an address; None when it is not known."""
+    async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
+        """The neighbour through which our own packets from one address reach another; None when it is not known."""
 
 
 class NextHops:
@@ -61,19 +61,21 @@ class NextHops:
         """Addresses changed: what is known is forgotten, as the data plane has."""
         self._known.clear()
 
-    def _plain(self) -> dict[int, Address]:
-        """The peer's address for each outbound SA that sends plain ESP."""
-        entries = (entry for entry in self._children if not entry.child.udp_encap)
-        return {entry.handle: entry.child.remote.address for entry in entries if entry.handle is not None}
+    def _plain(self) -> dict[int, tuple[Address, Address]]:
+        """Our address and the peer's for each outbound SA that sends plain ESP."""
+        entries = ((entry.handle, entry.child) for entry in self._children if not entry.child.udp_encap)
+        return {
+            handle: (child.local.address, child.remote.address) for handle, child in entries if handle is not None
+        }
 
     async def _refresh(self) -> None:
         plain = self._plain()
-        found = {remote: await self._neighbours.next_hop(remote) for remote in dict.fromkeys(plain.values())}
+        found = {path: await self._neighbours.next_hop(*path) for path in dict.fromkeys(plain.values())}
         still = self._plain()
         self._known = {handle: hop for handle, hop in self._known.items() if handle in still}
-        for handle, remote in plain.items():
-            hop = found[remote]
-            if still.get(handle) == remote and (handle not in self._known or self._known[handle] != hop):
+        for handle, path in plain.items():
+            hop = found[path]
+            if still.get(handle) == path and (handle not in self._known or self._known[handle] != hop):
                 self._known[handle] = hop
                 interface, mtu, address = (hop.interface, hop.mtu, hop.address) if hop else (0, 0, None)
                 self._dataplane.set_next_hop(handle, interface, mtu, address)

@@ -17,6 +17,7 @@ pub mod inbound;
 mod index;
 mod ingress;
 pub mod limits;
+mod local;
 mod mss;
 mod notice;
 pub mod outbound;

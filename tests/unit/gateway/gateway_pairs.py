@@ -63,8 +63,8 @@ class RecordedNetwork:
     async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:
         self.mtu = mtu
 
-    async def next_hop(self, remote: Address) -> NextHop | None:
-        return self.next_hops.get(remote)
+    async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
+        return self.next_hops.get(remote) if local in self.own else None
 
     def kinds(self, prefix: str) -> set[Kind]:
         return {route.kind for route in self.routes if str(route.prefix) == prefix}

@@ -1,6 +1,7 @@
 //! Plain ESP in: packets from the ring or the raw socket, opened one by one and merged as those in UDP are.
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::{Ingress, Run, sink};
 use crate::counters::Counter;
 use crate::device::Device;
 use crate::egress::Outlet;
+use crate::local::LocalAddresses;
 use crate::packet_ring::{Frame, PacketRing, Taking};
 use crate::plain::Inlet;
 use crate::sys;
@@ -31,6 +33,7 @@ const GATHER: Duration = Duration::from_micros(50);
 pub struct PlainInlet<'a> {
     inlet: &'a Inlet,
     ring: Option<PacketRing>,
+    local: LocalAddresses,
     unfit: Option<Instant>,
     /// The raw socket may still hold what came before it was told to take nothing.
     left_over: bool,
@@ -42,6 +45,8 @@ pub struct PlainInlet<'a> {
 enum Taken {
     /// ESP that lies here in the buffer.
     Esp(Range<usize>),
+    /// Not for this host, which forwards it.
+    Foreign,
     /// Only the kernel's IP can make a packet of it.
     Unfit,
     Malformed,
@@ -51,7 +56,8 @@ impl<'a> PlainInlet<'a> {
     /// Receives by the raw socket.
     pub fn new(inlet: &'a Inlet) -> io::Result<Self> {
         inlet.raw.receive(true)?;
-        Ok(Self { inlet, ring: None, unfit: None, left_over: false, last_run: Instant::now(), quick_runs: 0 })
+        let (local, last_run) = (LocalAddresses::new(), Instant::now());
+        Ok(Self { inlet, ring: None, local, unfit: None, left_over: false, last_run, quick_runs: 0 })
     }
 
     /// The raw socket.
@@ -134,25 +140,31 @@ impl Ingress {
     }
 
     fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
-        let Some(ring) = &mut from.ring else { return Ok(false) };
+        let PlainInlet { inlet, ring: Some(ring), local, last_run, .. } = from else { return Ok(false) };
+        local.begin(*last_run);
         let octets = &mut self.receiver.octets;
         let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
-        let (mut used, mut packets, mut unfit) = (0, 0, false);
+        let (mut used, mut packets, mut foreign, mut unfit) = (0, 0, 0, false);
         let frame = ring.room();
         while packets < PACKETS && used + frame <= SPARE.start && self.room.has(frame, 1) {
-            let Some(taken) = ring.next(|frame| take(&frame, from.inlet.v6, octets, used)) else { break };
+            let look = |frame: Frame<'_>| match destination(frame.octets, inlet.v6) {
+                Some(address) if !local.has(address) => Taken::Foreign,
+                _ => take(&frame, inlet.v6, octets, used),
+            };
+            let Some(taken) = ring.next(look) else { break };
             packets += 1;
             match taken {
                 Taken::Esp(at) => {
                     used = at.end;
                     run.open_plain(octets, at, &mut self.room, &mut self.coalescer, &mut sink);
                 }
+                Taken::Foreign => foreign += 1,
                 Taken::Unfit => unfit = true,
                 Taken::Malformed => outlet.counters.count(Counter::DropMalformedEsp),
             }
         }
         run.finish(None);
-        outlet.counters.add(Counter::PlainPackets, packets);
+        outlet.counters.add(Counter::PlainPackets, packets - foreign);
         let more = ring.is_ready();
         self.flush(&mut sink);
         if unfit {
@@ -206,6 +218,16 @@ impl Run<'_> {
         }
         let segment = at.len();
         self.open(octets, &super::Datagrams { at, segment }, room, coalescer, sink);
+    }
+}
+
+/// Where a packet goes; None when its header is cut off.
+#[inline]
+fn destination(octets: &[u8], v6: bool) -> Option<IpAddr> {
+    if v6 {
+        octets.get(24..)?.first_chunk::<16>().map(|address| IpAddr::from(*address))
+    } else {
+        octets.get(16..)?.first_chunk::<4>().map(|address| IpAddr::from(*address))
     }
 }
 
