@@ -79,7 +79,9 @@ class Host:
         self.released: list[int] = []
         self.asked: list[int | None] = []
         self.bias: list[int] = []
-        environment = Environment(self._entropy, self._allocate, self.released.append, workers)
+        self.admitted: set[bytes] = set()
+        admission = self.admitted.add, self.admitted.discard
+        environment = Environment(self._entropy, self._allocate, self.released.append, workers, *admission)
         self.engine = IkeManager(configuration, environment)
         self.plane = DataPlane()
         self.events: list[ev.Event] = []

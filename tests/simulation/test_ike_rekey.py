@@ -220,6 +220,7 @@ def test_child_delete_that_crosses_an_ike_rekey(starter):
     assert not net.moon.plane.known
     assert len(passive.of(ev.IkeRekeyed)) == 1
     assert [len(h.engine._context.sas) for h in net.hosts] == [1, 1]
+    assert all(host.admitted == set(host.engine._context.sas) for host in net.hosts)
 
 
 @pytest.mark.parametrize("starter", ["moon", "sun"])
@@ -258,6 +259,7 @@ def test_simultaneous_rekeys_through_a_bad_network_keep_one_ike_sa(seed):
     net.run(200)
     net.settled()
     assert [len(h.engine._context.sas) for h in net.hosts] == [1, 1]
+    assert all(host.admitted == set(host.engine._context.sas) for host in net.hosts)
 
 
 @pytest.mark.parametrize("arrival", ["at once", "while the old one is deleted", "after the old one is gone"])

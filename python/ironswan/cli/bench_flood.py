@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """Sends a flood of garbage to port 4500 of one of two gateways, both in namespaces of this machine, while
 an established tunnel between them carries UDP packets at a steady rate, and says how many of these still arrive. Kinds
 of garbage: ESP of unknown SAs, ESP of the tunnel's SA with a wrong ICV, random octets behind the non-ESP marker,
-IKE_SA_INIT with a sound header and nothing sound behind it, and single octets. After each the tunnel is rekeyed, which
-needs both gateways' answers."""
+IKE_SA_INIT with a sound header and nothing sound behind it, and single octets. Meanwhile the tunnel is rekeyed,
+which needs both gateways' answers."""
 KINDS = ("unknown_spi", "wrong_icv", "marker", "ike_header", "runt")
 
 
@@ -68,12 +68,12 @@ def handle(arguments: argparse.Namespace) -> int:
 
 def _table(found: list[Result]) -> list[str]:
     rows = [
-        "| garbage | flood kpps | tunnel kpps before | during | kept | answers | dropped as |",
+        "| garbage | flood kpps | tunnel kpps before | during | kept | longest rekey | dropped as |",
         "|---|---|---|---|---|---|---|",
     ]
     for each in found:
         dropped = ", ".join(f"{name.removeprefix('drop_')} {count}" for name, count in each.dropped.items())
         rates = " | ".join(f"{rate / 1000:.1f}" for rate in (each.flood, each.before, each.during))
-        answers = "yes" if each.answers else "no"
-        rows.append(f"| {each.kind} | {rates} | {100 * each.kept:.0f} % | {answers} | {dropped} |")
+        rekey = f"{each.rekey_ms:.0f} ms" if each.answers else "failed"
+        rows.append(f"| {each.kind} | {rates} | {100 * each.kept:.0f} % | {rekey} | {dropped} |")
     return rows

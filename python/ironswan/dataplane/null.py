@@ -55,6 +55,7 @@ class NullDataPlane:
         self.drops: dict[int, dict[str, int]] = {}
         self.closed = False
         self.mss_mtu = 0
+        self.admitted: set[bytes] = set()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._notices: list[Notice] = []
         self._spis = count(1)
@@ -83,6 +84,14 @@ class NullDataPlane:
         """See the port."""
         self.sent.append((local_addr, local_port, remote_addr, remote_port, data))
         return True
+
+    def admit_ike(self, spi: bytes) -> None:
+        """See the port; those admitted are in `admitted`."""
+        self.admitted.add(spi)
+
+    def dismiss_ike(self, spi: bytes) -> None:
+        """See the port."""
+        self.admitted.discard(spi)
 
     def allocate_spi(self, worker: int | None = None) -> int:
         """See the port; the remainder of the SPI's upper bits is the worker."""

@@ -20,10 +20,19 @@ class DataPlane(Protocol):
         """Return a descriptor that is readable while `drain` has something."""
 
     def drain(self) -> list[Notice]:
-        """Take all notices; those about SAs and acquires come before IKE messages."""
+        """Take notices: those about SAs and acquires, then messages of admitted IKE SAs, some others last.
+
+        `fileno` stays readable while there are more.
+        """
 
     def send(self, local_addr: str, local_port: int, remote_addr: str, remote_port: int, data: bytes) -> bool:
         """Send an IKE message (marker added on the shared port) or a keepalive; False when the kernel refuses."""
+
+    def admit_ike(self, spi: bytes) -> None:
+        """Let messages of the IKE SA with this SPI of ours, eight octets, through a flood of others."""
+
+    def dismiss_ike(self, spi: bytes) -> None:
+        """Take that back; unknown SPIs are ignored."""
 
     def allocate_spi(self, worker: int | None = None) -> int:
         """Reserve an inbound SPI whose packets go to a worker; to each in turn when none is named."""

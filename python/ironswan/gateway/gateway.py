@@ -63,7 +63,8 @@ class Gateway:
         self.mark = mark
         self.mtu = mtu
         self.loop = asyncio.get_running_loop()
-        environment = Environment(entropy, self._allocate_spi, self._release_spi, dataplane.workers())
+        admission = dataplane.admit_ike, dataplane.dismiss_ike
+        environment = Environment(entropy, self._allocate_spi, self._release_spi, dataplane.workers(), *admission)
         self.manager = IkeManager(configuration, environment)
         self.interfaces = Interfaces(dataplane)
         self.policies = Policies(dataplane, self.interfaces)

@@ -33,6 +33,7 @@ def established(sa: IkeSa, now: float) -> None:
     sa.disarm(TimerKind.HALF_OPEN)
     sa.disarm(TimerKind.REDUNDANT)
     sa.context.settled(sa)
+    sa.context.environment.admit_ike(sa.spi)
     _arm_lifetimes(sa, now)
     arm_liveness(sa)
     nat.arm_keepalive(sa, now)

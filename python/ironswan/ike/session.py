@@ -82,6 +82,9 @@ class IkeSa:
         self.predecessor: IkeSa | None = None
         self.rekey_nonces: tuple[bytes, bytes] = (b"", b"")
         context.sas[self.spi] = self
+        if initiator:
+            # As responder only once the peer has authenticated: until then it may be anybody.
+            context.environment.admit_ike(self.spi)
 
     @property
     def spi(self) -> bytes:
@@ -156,5 +159,6 @@ class IkeSa:
         self.reassembly.clear()
         self.predecessor = self.collision = None
         self.context.sas.pop(self.spi, None)
+        self.context.environment.dismiss_ike(self.spi)
         if self.init_key is not None:
             self.context.init_requests.pop(self.init_key, None)

@@ -114,6 +114,8 @@ counters! {
     DropSelectorMismatch = "drop_selector_mismatch",
     /// Sent as IKE, and no IKE message by its header.
     DropIkeMalformed = "drop_ike_malformed",
+    /// IKE messages that name no IKE SA of ours come faster than they are taken.
+    DropIkeRate = "drop_ike_rate",
     /// IKE queue full.
     DropIkeQueueFull = "drop_ike_queue_full",
     /// Notice queue full.

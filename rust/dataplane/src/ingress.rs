@@ -153,16 +153,16 @@ impl Ingress {
     }
 
     fn take_ike(&self, index: usize, data: &[u8], socket: &UdpSocket, remote: SocketAddr, outlet: &Outlet<'_>) {
-        if !may_be_ike(data) {
+        let Some(standing) = outlet.shared.ike_spis.standing(data) else {
             let reason = if data.is_empty() { Counter::DropRunt } else { Counter::DropIkeMalformed };
             outlet.counters.count(reason);
             return;
-        }
+        };
         let address: IpAddr = self.receiver.local_address(index).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         let local = SocketAddr::new(address, socket.port);
         outlet.counters.count(Counter::IkeDatagrams);
-        if !outlet.shared.notices.push(Notice::Ike { local, remote, data: data.to_vec() }) {
-            outlet.counters.count(Counter::DropIkeQueueFull);
+        if let Err(reason) = outlet.shared.notices.push_ike(standing, (local, remote), data) {
+            outlet.counters.count(reason);
         }
     }
 }
@@ -360,13 +360,6 @@ fn inner(octets: &[u8], payload: Range<usize>, next_header: u8) -> Option<(Flow,
     };
     let least = if flow.v6 { 40 } else { usize::from(packet[0] & 15) * 4 };
     (least..=packet.len()).contains(&length).then_some((flow, payload.start..payload.start + length))
-}
-
-/// What every IKE message has: an initiator's SPI, and its own length in the header (RFC 7296 3.1). Whatever else is wrong with it is
-/// for the control plane to say; but a flood of garbage must not get there.
-fn may_be_ike(data: &[u8]) -> bool {
-    const HEADER: usize = 28;
-    data.len() >= HEADER && data[..8] != [0; 8] && data[24..HEADER] == (data.len() as u32).to_be_bytes()
 }
 
 fn counter_of(reject: Reject) -> Counter {

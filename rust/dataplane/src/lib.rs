@@ -13,6 +13,7 @@ pub mod endpoint;
 mod error;
 pub mod flow;
 mod fragments;
+mod ike;
 pub mod inbound;
 mod index;
 mod ingress;
@@ -45,6 +46,7 @@ pub mod vnet;
 mod worker;
 
 pub use error::Error;
+pub use ike::IkeSpi;
 pub use limits::Limits;
 pub use notice::{Notice, NoticeKind};
 pub use plain::NextHop;

@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use crate::counters::Counter;
+use crate::ike::{Allowance, Standing};
 use crate::sys::EventFd;
 
 /// Something that happened to an SA, or to the data plane itself.
@@ -86,21 +89,79 @@ pub enum Notice {
     },
 }
 
-/// IKE messages waiting at most; an attacker can fill this queue, so it does not hold the notices.
+/// IKE messages waiting at most, of IKE SAs there are and as many of strangers, who can fill their queue at will.
 const IKE_MESSAGES: usize = 1024;
-/// Octets of IKE messages waiting at most.
+/// Octets of IKE messages waiting at most, of each.
 const IKE_OCTETS: usize = 4 << 20;
+/// Messages of strangers given at once, so that the control plane is soon back at everything else.
+const STRANGERS: usize = 128;
 /// Acquires and SA notices waiting at most.
 const NOTICES: usize = 65_536;
 
 #[derive(Default)]
-struct Queues {
-    notices: VecDeque<Notice>,
-    ike: VecDeque<Notice>,
-    ike_octets: usize,
+struct IkeQueue {
+    messages: VecDeque<Notice>,
+    octets: usize,
 }
 
-/// Both queues with their eventfd.
+impl IkeQueue {
+    fn has_room(&self, length: usize) -> bool {
+        self.messages.len() < IKE_MESSAGES && self.octets + length <= IKE_OCTETS
+    }
+
+    fn take(&mut self, at_most: usize) -> impl Iterator<Item = Notice> {
+        let count = at_most.min(self.messages.len());
+        let octets = &mut self.octets;
+        self.messages.drain(..count).inspect(|message| {
+            if let Notice::Ike { data, .. } = message {
+                *octets -= data.len();
+            }
+        })
+    }
+}
+
+struct Queues {
+    notices: VecDeque<Notice>,
+    known: IkeQueue,
+    strangers: IkeQueue,
+    allowance: Allowance,
+}
+
+impl Queues {
+    fn new(now: Instant) -> Self {
+        let notices = VecDeque::new();
+        let (known, strangers) = (IkeQueue::default(), IkeQueue::default());
+        Self { notices, known, strangers, allowance: Allowance::new(now) }
+    }
+
+    /// `way` is the address it came to, and the one it came from.
+    fn add_ike(
+        &mut self,
+        standing: Standing,
+        way: (SocketAddr, SocketAddr),
+        data: &[u8],
+        now: Instant,
+    ) -> Result<(), Counter> {
+        let queue = match standing {
+            Standing::Known => &mut self.known,
+            Standing::Stranger if self.allowance.take(now) => &mut self.strangers,
+            Standing::Stranger => return Err(Counter::DropIkeRate),
+        };
+        if !queue.has_room(data.len()) {
+            return Err(Counter::DropIkeQueueFull);
+        }
+        queue.octets += data.len();
+        let (local, remote) = way;
+        queue.messages.push_back(Notice::Ike { local, remote, data: data.to_vec() });
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.notices.is_empty() && self.known.messages.is_empty() && self.strangers.messages.is_empty()
+    }
+}
+
+/// The queues with their eventfd.
 pub struct Notices {
     queues: Mutex<Queues>,
     event: EventFd,
@@ -109,7 +170,7 @@ pub struct Notices {
 impl Notices {
     /// Empty queues.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { queues: Mutex::default(), event: EventFd::new()? })
+        Ok(Self { queues: Mutex::new(Queues::new(Instant::now())), event: EventFd::new()? })
     }
 
     /// Readable while something waits.
@@ -117,36 +178,53 @@ impl Notices {
         self.event.fd()
     }
 
-    /// Appends; false when the queue is full and the item was dropped.
+    /// Appends; false when the queue is full and the notice was dropped. That a worker failed is never dropped.
     pub fn push(&self, notice: Notice) -> bool {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = queues.notices.is_empty() && queues.ike.is_empty();
-        if let Notice::Ike { data, .. } = &notice {
-            if queues.ike.len() >= IKE_MESSAGES || queues.ike_octets + data.len() > IKE_OCTETS {
-                return false;
+        let vital = matches!(notice, Notice::Sa { kind: NoticeKind::WorkerFailed, .. });
+        self.append(|queues| {
+            let room = vital || queues.notices.len() < NOTICES;
+            if room {
+                queues.notices.push_back(notice);
             }
-            queues.ike_octets += data.len();
-            queues.ike.push_back(notice);
-        } else {
-            if queues.notices.len() >= NOTICES {
-                return false;
-            }
-            queues.notices.push_back(notice);
-        }
-        if idle {
-            self.event.signal();
-        }
-        true
+            room
+        })
     }
 
-    /// Takes all; what happened to SAs comes before IKE messages.
+    /// Appends a copy of an IKE message, or says why not.
+    pub fn push_ike(&self, standing: Standing, way: (SocketAddr, SocketAddr), data: &[u8]) -> Result<(), Counter> {
+        let mut result = Ok(());
+        self.append(|queues| {
+            result = queues.add_ike(standing, way, data, Instant::now());
+            result.is_ok()
+        });
+        result
+    }
+
+    fn append(&self, add: impl FnOnce(&mut Queues) -> bool) -> bool {
+        let mut queues = self.queues();
+        let idle = queues.is_empty();
+        let added = add(&mut queues);
+        if idle && added {
+            self.event.signal();
+        }
+        added
+    }
+
+    /// Takes what happened to SAs, then messages of IKE SAs there are, then some of strangers; the rest of these is left
+    /// for the next time.
     pub fn drain(&self) -> Vec<Notice> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        self.event.clear();
-        queues.ike_octets = 0;
+        let mut queues = self.queues();
         let mut all: Vec<_> = queues.notices.drain(..).collect();
-        all.extend(queues.ike.drain(..));
+        all.extend(queues.known.take(usize::MAX));
+        all.extend(queues.strangers.take(STRANGERS));
+        if queues.is_empty() {
+            self.event.clear();
+        }
         all
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,26 +232,72 @@ impl Notices {
 mod tests {
     use super::*;
 
-    fn ike(size: usize) -> Notice {
+    const EXPIRY: Notice = Notice::Sa { kind: NoticeKind::SoftBytes, spi: 1, remote: None };
+
+    /// Never so fast that the allowance is used up.
+    fn push_ike(notices: &Notices, standing: Standing, size: usize) -> bool {
         let any: SocketAddr = "192.0.2.1:500".parse().unwrap();
-        Notice::Ike { local: any, remote: any, data: vec![0; size] }
+        let result = notices.push_ike(standing, (any, any), &vec![0; size]);
+        notices.queues().allowance = Allowance::new(Instant::now());
+        result.is_ok()
+    }
+
+    fn readable(notices: &Notices) -> bool {
+        let mut poll = libc::pollfd { fd: notices.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
     }
 
     #[test]
-    fn a_flood_of_ike_is_bounded_and_does_not_crowd_out_notices() {
+    fn a_flood_of_strangers_is_bounded_and_crowds_out_nothing_else() {
         let notices = Notices::new().unwrap();
-        let accepted = (0..IKE_MESSAGES + 10).filter(|_| notices.push(ike(100))).count();
+        let accepted = (0..IKE_MESSAGES + 10).filter(|_| push_ike(&notices, Standing::Stranger, 100)).count();
         assert_eq!(accepted, IKE_MESSAGES);
-        let expiry = Notice::Sa { kind: NoticeKind::SoftBytes, spi: 1, remote: None };
-        assert!(notices.push(expiry.clone()));
-        assert_eq!(notices.drain()[0], expiry);
-        assert!(notices.drain().is_empty());
+        assert!(push_ike(&notices, Standing::Known, 40));
+        assert!(notices.push(EXPIRY));
+        let drained = notices.drain();
+        assert_eq!(drained[0], EXPIRY);
+        assert!(matches!(&drained[1], Notice::Ike { data, .. } if data.len() == 40));
+        assert_eq!(drained.len(), 2 + STRANGERS);
+    }
+
+    #[test]
+    fn what_was_left_keeps_the_descriptor_readable_and_makes_room() {
+        let notices = Notices::new().unwrap();
+        assert!(!readable(&notices));
+        let pushed = STRANGERS + 1;
+        assert!((0..pushed).all(|_| push_ike(&notices, Standing::Stranger, 100)));
+        assert_eq!(notices.drain().len(), STRANGERS);
+        assert!(readable(&notices));
+        assert_eq!(notices.drain().len(), 1);
+        assert!(!readable(&notices));
+        assert!((0..IKE_MESSAGES).all(|_| push_ike(&notices, Standing::Stranger, IKE_OCTETS / IKE_MESSAGES)));
+    }
+
+    #[test]
+    fn only_strangers_have_an_allowance() {
+        let (mut queues, now) = (Queues::new(Instant::now()), Instant::now());
+        let any: SocketAddr = "192.0.2.1:500".parse().unwrap();
+        let mut add = |standing| queues.add_ike(standing, (any, any), b"message", now);
+        while add(Standing::Stranger) != Err(Counter::DropIkeRate) {}
+        assert_eq!(add(Standing::Known), Ok(()));
     }
 
     #[test]
     fn octets_are_bounded_too() {
         let notices = Notices::new().unwrap();
-        let accepted = (0..200).filter(|_| notices.push(ike(60_000))).count();
-        assert_eq!(accepted, IKE_OCTETS / 60_000);
+        for standing in [Standing::Known, Standing::Stranger] {
+            let accepted = (0..200).filter(|_| push_ike(&notices, standing, 60_000)).count();
+            assert_eq!(accepted, IKE_OCTETS / 60_000);
+        }
+    }
+
+    #[test]
+    fn of_very_many_notices_a_bounded_number_waits_and_the_failure_of_a_worker_always() {
+        let notices = Notices::new().unwrap();
+        assert_eq!((0..200_000).filter(|_| notices.push(EXPIRY)).count(), NOTICES);
+        let failed = Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None };
+        assert!(notices.push(failed.clone()));
+        assert_eq!(notices.drain().last(), Some(&failed));
     }
 }

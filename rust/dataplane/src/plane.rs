@@ -20,6 +20,7 @@ use crate::device::{self, Devices};
 use crate::endpoint::{Control, RawAddress};
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::ike::{IkeSpi, IkeSpis};
 use crate::inbound::{InboundEntry, Sad};
 use crate::limits::{Limits, Volume};
 use crate::notice::{Notice, Notices};
@@ -60,6 +61,7 @@ pub struct Shared {
     counters: Vec<[Counters; 2]>,
     pub(crate) sad: Sad,
     pub(crate) notices: Notices,
+    pub(crate) ike_spis: IkeSpis,
     pub(crate) segmentation: bool,
     /// The MTU that TCP connections get an MSS for; 0: theirs stays.
     pub(crate) mss_mtu: AtomicUsize,
@@ -128,6 +130,7 @@ impl DataPlane {
             counters: (0..workers).map(|_| Default::default()).collect(),
             sad: Sad::default(),
             notices: Notices::new()?,
+            ike_spis: IkeSpis::default(),
             segmentation,
             mss_mtu: AtomicUsize::new(0),
             steered,
@@ -175,6 +178,16 @@ impl DataPlane {
             .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;
         let marker: &[u8] = if local.port() == self.nat_t_port && data != [0xff] { &[0; 4] } else { &[] };
         socket.send(&RawAddress::new(remote), &Control::with_source(local.ip()), &[marker, data])
+    }
+
+    /// Lets messages of the IKE SA with this SPI of ours through a flood of others.
+    pub fn admit_ike(&self, spi: IkeSpi) {
+        self.shared.ike_spis.admit(spi);
+    }
+
+    /// Takes that back; unknown SPIs are ignored.
+    pub fn dismiss_ike(&self, spi: IkeSpi) {
+        self.shared.ike_spis.dismiss(spi);
     }
 
     /// Gives an SPI back, with the SA on it.

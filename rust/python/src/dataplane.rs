@@ -82,6 +82,20 @@ impl DataPlane {
         Ok(self.plane()?.send(local, remote, data).is_ok())
     }
 
+    /// Let messages of the IKE SA with this SPI of ours through a flood of others.
+    #[pyo3(signature = (spi))]
+    fn admit_ike(&self, spi: core::IkeSpi) -> PyResult<()> {
+        self.plane()?.admit_ike(spi);
+        Ok(())
+    }
+
+    /// Take that back.
+    #[pyo3(signature = (spi))]
+    fn dismiss_ike(&self, spi: core::IkeSpi) -> PyResult<()> {
+        self.plane()?.dismiss_ike(spi);
+        Ok(())
+    }
+
     /// Reserve an inbound SPI, for `worker` or for each in turn; its low 20 bits are its slot in the SAD.
     #[pyo3(signature = (worker=None))]
     fn allocate_spi(&self, worker: Option<usize>) -> PyResult<u32> {
