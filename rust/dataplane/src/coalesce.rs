@@ -169,14 +169,17 @@ impl Aggregate {
     #[inline]
     fn same_flow(&self, octets: &[u8], packet: &[u8]) -> bool {
         let Some(first) = &self.first else { return false };
-        let head = &octets[self.pieces[0].clone()];
-        let (addresses, protocol_at) = if first.v6 { (8..40, 6) } else { (12..20, 9) };
-        let ports = first.l4..first.l4 + 4;
-        packet.len() >= first.l4 + 8
-            && packet[0] == head[0]
-            && packet[protocol_at] == first.protocol
-            && packet[addresses.clone()] == head[addresses]
-            && packet[ports.clone()] == head[ports]
+        let head = &octets[self.pieces[0].start..self.pieces[0].start + first.header_len];
+        let l4 = first.l4;
+        if packet.len() < l4 + 8 || packet[0] != head[0] || word(packet, l4) != word(head, l4) {
+            return false;
+        }
+        // Compared as numbers: the lengths are known, and this is asked of every packet.
+        if first.v6 {
+            packet[6] == first.protocol && packet[8..40].as_chunks::<16>() == head[8..40].as_chunks::<16>()
+        } else {
+            packet[9] == first.protocol && word(packet, 12) == word(head, 12) && word(packet, 16) == word(head, 16)
+        }
     }
 
     /// Whether `next`, of the same flow, continues this one.
@@ -203,7 +206,7 @@ impl Aggregate {
         let l4 = first.l4;
         let continues = if first.protocol == TCP {
             next.sequence == first.sequence.wrapping_add(self.payload_len as u32)
-                && packet[l4 + 8..l4 + 12] == head[l4 + 8..l4 + 12]
+                && word(packet, l4 + 8) == word(head, l4 + 8)
                 && packet[l4 + 14..l4 + 16] == head[l4 + 14..l4 + 16]
                 && packet[l4 + 20..first.header_len] == head[l4 + 20..first.header_len]
         } else {
@@ -249,6 +252,11 @@ impl Aggregate {
         }
         sink.write(header, octets, &self.pieces);
     }
+}
+
+#[inline]
+fn word(octets: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }
 
 fn set_lengths(head: &mut [u8], first: &Candidate, l4_len: usize) -> Range<usize> {

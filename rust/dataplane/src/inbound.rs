@@ -109,6 +109,7 @@ pub fn worker_of(spi: u32, workers: u32) -> u32 {
 /// Has SAs in the cache by the time their packets are opened. It is told of each packet two packets before.
 pub struct Lookahead<'a> {
     sad: &'a Sad,
+    spi: u32,
     next: Option<Guard<Option<Arc<InboundEntry>>>>,
 }
 
@@ -116,17 +117,21 @@ impl<'a> Lookahead<'a> {
     /// Nothing is expected yet.
     #[must_use]
     pub fn new(sad: &'a Sad) -> Self {
-        Self { sad, next: None }
+        Self { sad, spi: 0, next: None }
     }
 
     /// A packet with this SPI comes after the next one.
     #[inline]
     pub fn expect(&mut self, spi: u32) {
+        let again = std::mem::replace(&mut self.spi, spi) == spi;
+        if again && self.next.is_none() {
+            return;
+        }
         // Where the keys of the next one are is known by now; of this one only where the SA is.
         if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
             entry.sa.prefetch();
         }
-        self.next = self.sad.cell(spi & SLOT_MASK).map(ArcSwapOption::load);
+        self.next = if again { None } else { self.sad.cell(spi & SLOT_MASK).map(ArcSwapOption::load) };
         if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
             prefetch::<InboundEntry>(entry);
         }

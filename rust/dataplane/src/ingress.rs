@@ -244,8 +244,28 @@ impl<'a> Run<'a> {
             }
             return;
         }
-        let mut batch: [&mut [u8]; SIDE_BY_SIDE] = std::array::from_fn(|_| Default::default());
-        let mut results: [_; SIDE_BY_SIDE] = std::array::from_fn(|_| Err(Reject::Malformed));
+        // What lies ready for results is written for every batch: no more than there can be.
+        if count <= TOGETHER {
+            self.open_together::<TOGETHER>(octets, packets, room, coalescer, sink);
+        } else {
+            self.open_together::<SIDE_BY_SIDE>(octets, packets, room, coalescer, sink);
+        }
+    }
+
+    /// Opens at most `N` packets of the SA entered.
+    #[inline]
+    fn open_together<const N: usize>(
+        &mut self,
+        octets: &mut [u8],
+        packets: &Datagrams,
+        room: &mut Room,
+        coalescer: &mut Coalescer,
+        sink: &mut TunSink<'_>,
+    ) {
+        let Some(entry) = self.entry() else { return };
+        let count = packets.at.len().div_ceil(packets.segment);
+        let mut batch: [&mut [u8]; N] = std::array::from_fn(|_| Default::default());
+        let mut results: [_; N] = std::array::from_fn(|_| Err(Reject::Malformed));
         for (packet, octets) in batch.iter_mut().zip(octets[packets.at.clone()].chunks_mut(packets.segment)) {
             *packet = octets;
         }

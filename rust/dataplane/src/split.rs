@@ -1,6 +1,6 @@
 //! Cuts a super-packet of the TUN into the packets it stands for. Planning checks every bound; writing cannot fail.
 
-use crate::checksum::{copy_and_sum, fold, pseudo_header, set_ipv4_header, sum};
+use crate::checksum::{copy_and_sum, fold, pseudo_header, set_ipv4_header, sum, sum_few};
 use crate::transport::upper_part;
 use crate::vnet::{self, Header};
 
@@ -103,7 +103,7 @@ impl<'a> Plan<'a> {
         }
         let at = if self.protocol == TCP { self.set_tcp_header(l4, index) } else { set_udp_header(l4, l4_len) };
         l4[at..at + 2].fill(0);
-        let check = !fold(payload_sum + sum(l4) + pseudo_header(self.addresses(), l4_len, self.protocol));
+        let check = !fold(payload_sum + sum_few(l4) + pseudo_header(self.addresses(), l4_len, self.protocol));
         let check = if check == 0 && self.protocol == UDP { 0xffff } else { check };
         l4[at..at + 2].copy_from_slice(&check.to_ne_bytes());
     }

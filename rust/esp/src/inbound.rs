@@ -184,7 +184,7 @@ impl InboundSa {
         let (payload, trailer) = body.split_at(body.len() - TRAILER);
         let pad_len = usize::from(trailer[0]);
         let inner_len = payload.len().checked_sub(pad_len).ok_or(Drop::BadPadding)?;
-        if payload[inner_len..] != PADDING[..pad_len] {
+        if pad_len != 0 && payload[inner_len..] != PADDING[..pad_len] {
             return Err(Drop::BadPadding);
         }
         if trailer[1] == NO_NEXT_HEADER {
