@@ -44,7 +44,8 @@ STATUS: JsonObject = {
                     "suite": "aes128gcm16", "mode": "tunnel", "local_ts": ["10.1.0.0/24"], "remote_ts": ["10.2.0.0/24"],
                     "age": 61.0, "rekey_in": 3000.0, "expires_in": 3900.0, "outbound": True, "worker": 1,
                     "packets_in": 10, "bytes_in": 5 << 20, "packets_out": 20, "bytes_out": 100,
-                    "drops_in": {"replayed": 3}, "drops_out": {},
+                    "drops_in": {"replayed": 3}, "drops_out": {}, "sequence_in": 12, "sequence_out": 20,
+                    "replay_window": 1024, "segmentation_refused": True,
                 }
             ],
         }
@@ -54,9 +55,10 @@ STATUS: JsonObject = {
         "interface": "ipsec0",
         "mtu": 1422,
         "workers": 2,
-        "offloads": {"gso": True, "gro": False},
+        "offloads": {"gso": True, "gro": False, "udp_segment": True},
+        "offloads_asked": {"gso": True, "gro": True, "udp_segment": True},
         "counters": {"sealed_packets": 20, "drop_replayed": 3, "drop_runt": 0},
-        "batches": {"tun_read": [6, 0, 0, 0, 0, 0, 2, 0], "tun_write": [0] * 8},
+        "batches": {"tun_read": [6, 0, 0, 0, 0, 0, 2, 0], "tun_write": [0] * 8, "udp_send_run": [5, 2, 1, 0, 0, 0, 0, 0]},
         "worker_counters": [
             {"sealed_packets": 15, "drop_replayed": 3, "drop_runt": 0},
             {"sealed_packets": 5, "drop_replayed": 0, "drop_runt": 0},
@@ -170,7 +172,7 @@ def test_status_is_a_listing_for_people(socket: Path, gateway: Answers, capsys: 
     assert ironswan(socket, "status") == 0
     listing = capsys.readouterr().out
     for text in (
-        "up 1h 1m", "workers: 2; offloads: gso\n", "lan for worker 1: installed", "home: %any === 192.0.2.2",
+        "up 1h 1m", "workers: 2; offloads: gso udp_segment\n", "lan for worker 1: installed", "home: %any === 192.0.2.2",
         "192.0.2.1:4500 [a.test] === 192.0.2.2:4500 [b.test]",
         "aes128gcm16-prfsha256-x25519, NAT (or encap = yes) at the remote side",
         "SPIs c0000001 in c0000002 out", "rekey in 50m",
@@ -189,11 +191,14 @@ def test_status_shows_the_data_plane_when_asked(
     assert ironswan(socket, "status", "--dataplane") == 0
     listing = capsys.readouterr().out
     rows = {line.split()[0]: line.split()[1:] for line in listing.splitlines() if line.startswith("    ")}
-    assert rows["gro"] == ["off"]
+    assert rows["gso"] == ["yes", "yes"]
+    assert rows["gro"] == ["yes", "no", "the", "kernel", "refuses"]
+    assert "3 of 8 messages sent were runs; the kernel refuses on the paths of 1 SAs" in listing
     assert rows["sealed_packets"] == ["20", "(15", "+", "5)"]
     assert rows["replayed"] == ["3"]
-    assert "runt" not in listing
-    assert "by home/lan c0000001 in: replayed 3" in listing
+    assert rows["never:"] == ["runt"]
+    assert "home/lan  in   c0000001       10  5.0 MiB        3        12    1024  replayed 3\n" in listing
+    assert "home/lan  out  c0000002       20    100 B        0        20       -  packets go one by one\n" in listing
     assert "packets in a frame read from the TUN" in listing
     assert rows["33-64"] == ["########", "2", "25.0", "%"]
     assert "written to the TUN" not in listing

@@ -241,6 +241,7 @@ def test_sizes_of_batches_and_drops_of_an_sa_are_counted(make_pair):
     assert " 0% packet loss" in pair.a.run("ping", "-c", "8", "-i", "0.01", "-W", "2", INNER["b"])
     assert pair.a.plane.batches()["tun_read"] == [8, 0, 0, 0, 0, 0, 0, 0]
     assert pair.b.plane.batches()["tun_write"] == [8, 0, 0, 0, 0, 0, 0, 0]
+    assert pair.a.plane.worker_batches() == [pair.a.plane.batches()]
     assert not any(pair.b.plane.inbound_drops(pair.b.spi).values())
     with inside(pair.a.namespace):
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -251,3 +252,39 @@ def test_sizes_of_batches_and_drops_of_an_sa_are_counted(make_pair):
     assert pair.a.plane.outbound_drops(pair.a.handle)["drop_sa_expired"] == pair.a.counter("drop_sa_expired")
     with pytest.raises(ValueError, match="no inbound SPI"):
         pair.a.plane.inbound_drops(1)
+
+
+def test_sequence_number_and_window_of_an_sa_are_told(make_pair):
+    pair = make_pair()
+    pair.join(replay_window=1024)
+    assert pair.a.plane.outbound_sequence(pair.a.handle) == 0
+    assert pair.b.plane.inbound_window(pair.b.spi) == (0, 1024)
+    send_inner(pair, count=7)
+    counted(pair.b, "opened_packets", 7)
+    assert pair.a.plane.outbound_sequence(pair.a.handle) == 7
+    assert pair.b.plane.inbound_window(pair.b.spi) == (7, 1024)
+    for ask, unknown in ((pair.a.plane.outbound_sequence, 99), (pair.b.plane.inbound_window, 1)):
+        with pytest.raises(ValueError, match="no "):
+            ask(unknown)
+
+
+def test_offloads_are_told_as_they_are_and_not_as_they_were_asked_for(make_pair):
+    """A device that does not checksum, for which the kernel refuses to segment (EIO)."""
+    pair = make_pair()
+    pair.join()
+    asked = {"tun_tcp", "tun_udp", "udp_segment", "udp_gro"}
+    assert {name for name, wanted in pair.a.plane.offloads_asked().items() if wanted} == asked
+    assert pair.a.plane.offloads()["udp_segment"]
+    pair.a.run("ethtool", "-K", "va", "tx", "off")
+    with udp_socket(pair.b, INNER["b"], 5000), udp_socket(pair.a, INNER["a"]) as source:
+        source.connect((INNER["b"], 5000))
+        wait_for(lambda: _native.udp_send(source.fileno(), 64, 0.05) and pair.a.counter("segmentation_fallbacks"))
+    assert pair.a.plane.segmentation_refused(pair.a.handle)
+    assert not pair.a.plane.offloads()["udp_segment"]
+    assert pair.a.plane.offloads_asked()["udp_segment"]
+
+
+def test_offloads_that_were_not_asked_for_are_not_in_use(make_pair):
+    plane = make_pair(offloads="off").a.plane
+    assert not any(plane.offloads_asked().values())
+    assert not any(plane.offloads().values())

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 
 from interop_peers import OUTER, WIRE, Sites, Terms, connected
 
+from ironswan import _native
 from ironswan.lab.gateways import Gateway
 from ironswan.lab.processes import until
 from ironswan.lab.traffic import SequencedStream, ping
@@ -23,6 +25,11 @@ def set_up(wire: Sites, terms: Terms | None = None) -> tuple[Gateway, Gateway]:
     left.command("up", name="c", timeout=10)
     assert connected(wire)
     return left, right
+
+
+def blocked(gateway: Gateway) -> int:
+    """Packets that found the socket's buffer full."""
+    return int(gateway.command("status")["dataplane"]["counters"]["drop_send_blocked"])
 
 
 def test_a_link_that_goes_down_and_comes_back_carries_again(wire: Sites) -> None:
@@ -45,6 +52,31 @@ def test_an_address_that_vanishes_and_comes_back_carries_again(wire: Sites) -> N
     assert dropped["drop_send_failed"] > 0
     wire.left.add_address(WIRE, f"{OUTER['left']}/24")
     wire.left.add_route("default", OUTER["right"])
+    until(lambda: connected(wire), 20, "the tunnel carries again")
+
+
+def test_a_peer_that_the_link_does_not_find_is_found_again(wire: Sites) -> None:
+    set_up(wire)
+    here, there = wire.hosts
+    wire.right.sysctl("net.ipv4.conf.all.arp_ignore", 8)
+    wire.left.forget_neighbours(WIRE)
+    assert ping(here, there.address, 2, patience=0.2).received == 0
+    wire.right.sysctl("net.ipv4.conf.all.arp_ignore", 0)
+    until(lambda: connected(wire), 20, "the tunnel carries again")
+
+
+def test_a_link_that_takes_nothing_for_a_while_costs_packets_and_says_so(wire: Sites) -> None:
+    left, _ = set_up(wire)
+    here, there = wire.hosts
+    wire.left.throttle(WIRE, 10_000)
+    with here.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        source.bind((here.address, 0))
+        source.connect((there.address, 9))
+        until(lambda: _native.udp_send(source.fileno(), 1200, 0.2) and blocked(left), 20, "the socket's buffer is full")
+    status = left.command("status")
+    (child,) = status["ike_sas"][0]["children"]
+    assert child["drops_out"]["send_blocked"] == status["dataplane"]["counters"]["drop_send_blocked"]
+    wire.left.unthrottle(WIRE)
     until(lambda: connected(wire), 20, "the tunnel carries again")
 
 

@@ -269,6 +269,10 @@ class NullDataPlane:
         """See the port."""
         return [{} for _ in range(self._workers)]
 
+    def worker_batches(self) -> list[dict[str, list[int]]]:
+        """See the port."""
+        return [{} for _ in range(self._workers)]
+
     def workers(self) -> int:
         """See the port."""
         return self._workers
@@ -290,6 +294,23 @@ class NullDataPlane:
     def offloads(self) -> dict[str, bool]:
         """See the port."""
         return {}
+
+    def offloads_asked(self) -> dict[str, bool]:
+        """See the port."""
+        return {}
+
+    def segmentation_refused(self, handle: int) -> bool:
+        """See the port."""
+        self._outbound(handle)
+        return False
+
+    def inbound_window(self, spi: int) -> tuple[int, int]:
+        """Return the packets that `volumes` says the SPI has carried, and a window."""
+        return self.inbound_counters(spi)[0], 64
+
+    def outbound_sequence(self, handle: int) -> int:
+        """Return the packets that `volumes` says the SA has carried."""
+        return self.outbound_counters(handle)[0]
 
     def interface(self) -> tuple[str, int]:
         """See the port."""

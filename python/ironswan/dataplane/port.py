@@ -160,7 +160,10 @@ class DataPlane(Protocol):
         """Return the packets an outbound SA has dropped, by reason."""
 
     def worker_counters(self) -> list[dict[str, int]]:
-        """Return the same for each worker."""
+        """Return the counters of each worker."""
+
+    def worker_batches(self) -> list[dict[str, list[int]]]:
+        """Return the batches of each worker."""
 
     def workers(self) -> int:
         """Return how many threads carry packets."""
@@ -175,7 +178,19 @@ class DataPlane(Protocol):
         """Return why the workers stopped, when nobody told them to."""
 
     def offloads(self) -> dict[str, bool]:
-        """Return which offloads are on."""
+        """Return which offloads are in use now; what the kernel refuses on its way is not."""
+
+    def offloads_asked(self) -> dict[str, bool]:
+        """Return which of them were asked for."""
+
+    def segmentation_refused(self, handle: int) -> bool:
+        """Return whether packets of an outbound SA go one by one because the kernel lately refused their path more."""
+
+    def inbound_window(self, spi: int) -> tuple[int, int]:
+        """Return the highest sequence number an inbound SA has accepted, and its replay window in packets."""
+
+    def outbound_sequence(self, handle: int) -> int:
+        """Return the last sequence number an outbound SA has used; 0 before the first."""
 
     def interface(self) -> tuple[str, int]:
         """Return name and index of the TUN device."""

@@ -179,6 +179,21 @@ class Children:
                 spis.append(entry.child.inbound_spi)
         return spis
 
+    def progress(self, child_id: int) -> dict[str, int | bool]:
+        """How far sequence numbers are, the replay window in packets, and whether runs are refused on the way out."""
+        entry = self._installed.get(child_id)
+        if entry is None:
+            return {}
+        highest, window = self._dataplane.inbound_window(entry.child.inbound_spi)
+        last = 0 if entry.handle is None else self._dataplane.outbound_sequence(entry.handle)
+        refused = entry.handle is not None and self._dataplane.segmentation_refused(entry.handle)
+        return {
+            "sequence_in": highest,
+            "replay_window": window,
+            "sequence_out": last,
+            "segmentation_refused": refused,
+        }
+
     def drops(self, child_id: int) -> dict[str, dict[str, int]]:
         """Packets dropped in each direction, by reason; reasons that never came up are left out."""
         entry = self._installed.get(child_id)

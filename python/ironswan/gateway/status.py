@@ -24,15 +24,22 @@ def document(gateway: Gateway, started: float) -> JsonObject:
         "connections": [_connection(gateway, c, snapshot) for c in gateway.configuration.connections],
         "ike_sas": [_ike_sa(gateway, sa) for sa in snapshot],
         "rejects": dict(sorted(gateway.rejects.items())),
-        "dataplane": {
-            "interface": gateway.dataplane.interface()[0],
-            "mtu": gateway.mtu,
-            "workers": gateway.dataplane.workers(),
-            "offloads": dict(sorted(gateway.dataplane.offloads().items())),
-            "counters": dict(sorted(gateway.dataplane.counters().items())),
-            "batches": dict(sorted(gateway.dataplane.batches().items())),
-            "worker_counters": [dict(sorted(each.items())) for each in gateway.dataplane.worker_counters()],
-        },
+        "dataplane": _dataplane(gateway),
+    }
+
+
+def _dataplane(gateway: Gateway) -> JsonObject:
+    plane = gateway.dataplane
+    return {
+        "interface": plane.interface()[0],
+        "mtu": gateway.mtu,
+        "workers": plane.workers(),
+        "offloads": dict(sorted(plane.offloads().items())),
+        "offloads_asked": dict(sorted(plane.offloads_asked().items())),
+        "counters": dict(sorted(plane.counters().items())),
+        "batches": dict(sorted(plane.batches().items())),
+        "worker_counters": [dict(sorted(each.items())) for each in plane.worker_counters()],
+        "worker_batches": [dict(sorted(each.items())) for each in plane.worker_batches()],
     }
 
 
@@ -97,6 +104,7 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "interface": gateway.interfaces.name(entry.interface if entry else 0),
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
+        **gateway.children.progress(child.id),
     }
 
 

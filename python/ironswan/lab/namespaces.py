@@ -126,6 +126,22 @@ class Namespace:
         with self.netlink() as netlink:
             netlink.link("del", index=self._index(netlink, interface))
 
+    def forget_neighbours(self, interface: str) -> None:
+        """Let it ask anew for the link-layer addresses of those it speaks to."""
+        with self.netlink() as netlink:
+            netlink.flush_neigh(ifindex=self._index(netlink, interface))
+
+    def throttle(self, interface: str, octets: int) -> None:
+        """Let so many octets a second out of an interface, and all others wait."""
+        with self.netlink() as netlink:
+            shape = {"rate": octets, "burst": 1 << 14, "limit": 1 << 30}
+            netlink.tc("add", "tbf", self._index(netlink, interface), **shape)
+
+    def unthrottle(self, interface: str) -> None:
+        """Take that back; what waited is lost."""
+        with self.netlink() as netlink:
+            netlink.tc("del", "tbf", self._index(netlink, interface))
+
     def add_route(self, destination: str, gateway: str) -> None:
         """Add a route through a neighbour; `default` is a destination too."""
         with self.netlink() as netlink:

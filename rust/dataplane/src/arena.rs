@@ -42,6 +42,8 @@ struct Run {
     segment: usize,
     count: usize,
     open: bool,
+    /// Packets of more than one SA.
+    mixed: bool,
 }
 
 /// An SA that packets were sealed for, and the path they take.
@@ -133,6 +135,7 @@ impl Arena {
                 segment: 0,
                 count: 1,
                 open: false,
+                mixed: false,
             });
             let (before, packet) = self.octets[start..self.used].split_at_mut(front);
             header.write(before, length, self.identification);
@@ -146,8 +149,12 @@ impl Arena {
                 run.length += length;
                 run.count += 1;
                 run.open = length == run.segment;
+                run.mixed |= run.turn != self.current;
             }
-            _ => self.runs.push(Run { turn: self.current, start, length, segment: length, count: 1, open: true }),
+            _ => {
+                let turn = self.current;
+                self.runs.push(Run { turn, start, length, segment: length, count: 1, open: true, mixed: false });
+            }
         }
         &mut self.octets[start..start + length]
     }
@@ -182,13 +189,12 @@ impl Arena {
             let endpoint = &self.turns[run.turn].endpoint;
             (endpoint.remote.is_ipv6(), endpoint.header().is_some(), endpoint.own_port)
         };
-        self.runs.iter().for_each(|run| outlet.counters.batches.count(Batch::SendRun, run.count));
         for batch in self.runs.chunk_by(|one, next| way(one) == way(next)) {
             let (v6, plain, _) = way(&batch[0]);
             match (outlet.socket(&self.turns[batch[0].turn].endpoint), outlet.plain) {
                 (_, Some(sockets)) if plain => self.send_plain(batch, sockets, v6, outlet),
                 (Some(socket), _) if !plain => batch.chunks(RUNS).for_each(|runs| self.send(runs, socket, outlet)),
-                _ => outlet.counters.add(Counter::DropSendFailed, packets(batch)),
+                _ => batch.iter().for_each(|run| self.drop(run, Counter::DropSendFailed, run.count, outlet)),
             }
         }
         self.runs.clear();
@@ -229,7 +235,9 @@ impl Arena {
             };
             if let Ok(sent @ 1..) = usize::try_from(sent) {
                 outlet.counters.add(Counter::UdpRuns, sent);
-                next += sent;
+                let sent = next..next + sent;
+                runs[sent.clone()].iter().for_each(|run| outlet.counters.batches.count(Batch::SendRun, run.count));
+                next = sent.end;
                 continue;
             }
             let run = &runs[next];
@@ -240,7 +248,7 @@ impl Arena {
                     socket.wait_writable(BLOCKED_MS);
                 }
                 Some(libc::EAGAIN | libc::ENOBUFS) => {
-                    outlet.counters.add(Counter::DropSendBlocked, run.count);
+                    self.drop(run, Counter::DropSendBlocked, run.count, outlet);
                     next += 1;
                 }
                 // The device cannot checksum, or the path carries less than a segment: the kernel will not cut.
@@ -249,7 +257,7 @@ impl Arena {
                     whole[next] = false;
                 }
                 _ => {
-                    outlet.counters.add(Counter::DropSendFailed, run.count);
+                    self.drop(run, Counter::DropSendFailed, run.count, outlet);
                     next += 1;
                 }
             }
@@ -267,12 +275,24 @@ impl Arena {
                 _ => Err(error),
             });
             match result {
-                Ok(()) => outlet.counters.count(Counter::UdpRuns),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    outlet.counters.count(Counter::DropSendBlocked);
+                Ok(()) => {
+                    outlet.counters.count(Counter::UdpRuns);
+                    outlet.counters.batches.count(Batch::SendRun, 1);
                 }
-                Err(_) => outlet.counters.count(Counter::DropSendFailed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.drop(run, Counter::DropSendBlocked, 1, outlet);
+                }
+                Err(_) => self.drop(run, Counter::DropSendFailed, 1, outlet),
             }
+        }
+    }
+
+    /// Counts packets of a run that the kernel did not take. Of a mixed run nobody knows whose they were.
+    #[cold]
+    fn drop(&self, run: &Run, reason: Counter, packets: usize, outlet: &Outlet<'_>) {
+        outlet.counters.add(reason, packets);
+        if !run.mixed {
+            self.turns[run.turn].right.entry().drops.add(reason, packets);
         }
     }
 }
@@ -281,8 +301,4 @@ impl Run {
     fn takes(&self, length: usize) -> bool {
         self.open && length <= self.segment && self.count < SEGMENTS && self.length + length <= RUN_OCTETS
     }
-}
-
-fn packets(runs: &[Run]) -> usize {
-    runs.iter().map(|run| run.count).sum()
 }

@@ -202,10 +202,11 @@ impl Egress {
             outlet.counters.count(Counter::DropMalformedInner);
             return 0;
         };
-        outlet.counters.batches.count(Batch::TunRead, plan.segments());
+        let segments = plan.segments();
+        outlet.counters.batches.count(Batch::TunRead, segments);
         let (plan, next_header) = if entry.transport {
             let Some(upper) = plan.into_upper_parts() else {
-                outlet.counters.count(Counter::DropNotTransportable);
+                outlet.drop_for(&entry, Counter::DropNotTransportable, segments);
                 return 0;
             };
             upper

@@ -50,7 +50,7 @@ pub use ike::IkeSpi;
 pub use limits::Limits;
 pub use notice::{Notice, NoticeKind};
 pub use plain::NextHop;
-pub use plane::{DataPlane, Options, Path, SaParameters, socket_address};
+pub use plane::{DataPlane, Offload, Options, Path, SaParameters, socket_address};
 pub use selector::{Selector, Selectors};
 pub use transport::Mode;
 pub use tun::{OffloadMode, Offloads};

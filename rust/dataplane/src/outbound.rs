@@ -27,7 +27,7 @@ pub struct OutboundEntry {
     /// What it has carried.
     pub volume: Volume,
     /// What it has dropped.
-    pub drops: Drops<2>,
+    pub drops: Drops<5>,
     /// Inbound SA of the same pair.
     pub pair: u32,
     /// Whether packets leave without their IP header.
@@ -105,6 +105,11 @@ impl OutboundEntry {
             self.fallback_runs.store(left - 1, Relaxed);
         }
         left == 0
+    }
+
+    /// Whether the kernel has lately refused to segment on this path.
+    pub fn is_refused_segmentation(&self) -> bool {
+        self.fallback_runs.load(Relaxed) != 0
     }
 
     /// The kernel refused to segment on this path: send one by one for a while.

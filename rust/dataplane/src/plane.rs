@@ -1,6 +1,7 @@
 //! The data plane as the control plane sees it: start, SAs, policies, notices, counters, stop.
 
 mod counts;
+mod offloads;
 mod paths;
 mod workers;
 
@@ -28,10 +29,11 @@ use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
 use crate::station::{self, Station};
 use crate::transport::{Mode, Rebuild};
-use crate::tun::{OffloadMode, Offloads, Tun};
+use crate::tun::{OffloadMode, Tun};
 use crate::vnet;
 use crate::worker::{self, Direction};
 
+pub use offloads::Offload;
 pub use paths::Path;
 
 /// How a data plane is made.
@@ -313,26 +315,6 @@ impl DataPlane {
         if let Ok((device, _)) = self.shared.devices.policy(id) {
             device.spd.remove(id);
         }
-    }
-
-    /// Offloads of the TUN.
-    pub fn offloads(&self) -> Offloads {
-        self.shared.devices.first().tun.offloads
-    }
-
-    /// Whether plain ESP comes in by packet rings. They are made with the first SA that sends it.
-    pub fn esp_rings(&self) -> bool {
-        self.shared.rings.load(Ordering::Relaxed)
-    }
-
-    /// Whether runs are sent as one message. Paths on which the kernel refused lately have `segmentation_fallbacks`.
-    pub fn udp_segment(&self) -> bool {
-        self.shared.segmentation
-    }
-
-    /// Whether runs are received as one message.
-    pub fn udp_gro(&self) -> bool {
-        self.shared.stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.gro)
     }
 
     /// Name and index of the interface that policies steer packets into.

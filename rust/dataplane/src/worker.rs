@@ -3,13 +3,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use crate::device::Device;
 use crate::egress::{Egress, Outlet, Port};
 use crate::ingress::{Ingress, PlainInlet};
-use crate::notice::{Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind, Notices};
 use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::plane::Shared;
 use crate::station::{Released, Station};
@@ -42,10 +42,22 @@ pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction) {
         Direction::Out => send(shared, station),
         Direction::In => receive(shared, station),
     };
+    supervise(work, || shared.stop(), &shared.failure, &shared.notices);
+}
+
+/// Does the work. When it fails, all workers are to stop, and the control plane hears of it: of the first failure why.
+fn supervise(
+    work: impl FnOnce() -> io::Result<()>,
+    stop: impl FnOnce(),
+    first_failure: &OnceLock<String>,
+    notices: &Notices,
+) {
     if let Some(failure) = failure_of(work) {
-        shared.stop();
-        shared.failure.get_or_init(|| failure);
-        shared.notices.push(Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None });
+        let first = first_failure.set(failure).is_ok();
+        stop();
+        if first {
+            notices.push(Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None });
+        }
     }
 }
 
@@ -203,7 +215,27 @@ impl<'a> Inlets<'a> {
 #[cfg(test)]
 #[allow(clippy::panic, reason = "panics are what is tested")]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
+
+    #[test]
+    fn the_first_of_several_workers_that_fail_stops_all_and_is_told_once() {
+        let (stopped, failure, notices) = (AtomicUsize::new(0), OnceLock::new(), Notices::new().unwrap());
+        let stop = || {
+            stopped.fetch_add(1, Relaxed);
+        };
+        supervise(|| Ok(()), stop, &failure, &notices);
+        assert_eq!((stopped.load(Relaxed), failure.get(), notices.drain().len()), (0, None, 0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| supervise(|| panic!("a bug"), stop, &failure, &notices));
+        });
+        supervise(|| Err(io::Error::other("no device")), stop, &failure, &notices);
+        assert_eq!(failure.get().map(String::as_str), Some("a worker panicked: a bug"));
+        assert_eq!(stopped.load(Relaxed), 2);
+        let failed = Notice::Sa { kind: NoticeKind::WorkerFailed, spi: 0, remote: None };
+        assert_eq!(notices.drain(), [failed]);
+    }
 
     #[test]
     fn a_panic_and_an_error_are_failures_with_their_words() {

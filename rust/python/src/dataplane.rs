@@ -1,7 +1,6 @@
 //! `_native.DataPlane`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::sync::{Arc, RwLock};
 
@@ -9,14 +8,10 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use ironswan_dataplane as core;
-use ironswan_dataplane::{
-    Error, Limits, Mode, NextHop, OffloadMode, Options, Path, SaParameters, Selector, Selectors, socket_address,
-};
+use ironswan_dataplane::{Limits, NextHop, OffloadMode, Options, Path, SaParameters};
 
+use crate::arguments::{SelectorTuple, address, read_mode, refused, selectors};
 use crate::notices;
-
-/// (protocol, start address, end address, start port, end port)
-type SelectorTuple = (u8, String, String, u16, u16);
 
 /// The packet path: a TUN device, UDP sockets, SAs and policies, carried by threads that never take the GIL.
 #[pyclass(frozen, module = "ironswan._native")]
@@ -280,6 +275,14 @@ impl DataPlane {
         Ok(self.plane()?.batches().into_iter().map(|(name, buckets)| (name, buckets.to_vec())).collect())
     }
 
+    /// Batches of each worker.
+    fn worker_batches(&self) -> PyResult<Vec<HashMap<&'static str, Vec<u64>>>> {
+        let named = |batches: Vec<(&'static str, [u64; 8])>| {
+            batches.into_iter().map(|(name, buckets)| (name, buckets.to_vec())).collect()
+        };
+        Ok(self.plane()?.worker_batches().into_iter().map(named).collect())
+    }
+
     /// Packets an inbound SA has dropped, by reason.
     #[pyo3(signature = (spi))]
     fn inbound_drops(&self, spi: u32) -> PyResult<HashMap<&'static str, u64>> {
@@ -319,18 +322,32 @@ impl DataPlane {
         Ok(self.plane()?.failure().map(str::to_owned))
     }
 
-    /// Which offloads are on.
+    /// Which offloads are in use now.
     fn offloads(&self) -> PyResult<HashMap<&'static str, bool>> {
-        let plane = self.plane()?;
-        let tun = plane.offloads();
-        Ok(HashMap::from([
-            ("tun_tcp", tun.tcp),
-            ("tun_udp", tun.udp),
-            ("udp_segment", plane.udp_segment()),
-            ("udp_gro", plane.udp_gro()),
-            ("esp_rings", plane.esp_rings()),
-            ("spi_steering", plane.steered()),
-        ]))
+        Ok(self.plane()?.offloads().map(|offload| (offload.name, offload.in_use)).into())
+    }
+
+    /// Which offloads were asked for.
+    fn offloads_asked(&self) -> PyResult<HashMap<&'static str, bool>> {
+        Ok(self.plane()?.offloads().map(|offload| (offload.name, offload.asked)).into())
+    }
+
+    /// Whether the kernel has lately refused to segment on the path of an outbound SA.
+    #[pyo3(signature = (handle))]
+    fn segmentation_refused(&self, handle: u64) -> PyResult<bool> {
+        self.plane()?.is_refused_segmentation(handle).map_err(refused)
+    }
+
+    /// The highest sequence number an inbound SA has accepted, and the packets its replay window spans.
+    #[pyo3(signature = (spi))]
+    fn inbound_window(&self, spi: u32) -> PyResult<(u64, u32)> {
+        self.plane()?.inbound_window(spi).map_err(refused)
+    }
+
+    /// The last sequence number an outbound SA has used.
+    #[pyo3(signature = (handle))]
+    fn outbound_sequence(&self, handle: u64) -> PyResult<u64> {
+        self.plane()?.outbound_sequence(handle).map_err(refused)
     }
 
     /// Name and index of the TUN device.
@@ -344,37 +361,4 @@ impl DataPlane {
         let taken = self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         py.detach(|| drop(taken));
     }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "handed to map_err")]
-fn refused(error: Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
-}
-
-fn read_mode(mode: &str, nat_original: Option<&(String, String)>) -> PyResult<Mode> {
-    match mode {
-        "tunnel" => Ok(Mode::Tunnel),
-        "transport" => {
-            let read = |(source, destination): &(String, String)| Ok::<_, PyErr>((ip(source)?, ip(destination)?));
-            Ok(Mode::Transport { nat_original: nat_original.map(read).transpose()? })
-        }
-        _ => Err(PyValueError::new_err(r#"mode is "tunnel" or "transport""#)),
-    }
-}
-
-fn ip(text: &str) -> PyResult<IpAddr> {
-    text.parse::<IpAddr>().map_err(|_| refused(Error::BadAddress(text.to_owned())))
-}
-
-fn address(text: &str, port: u16) -> PyResult<SocketAddr> {
-    socket_address(text, port).map_err(refused)
-}
-
-fn selectors(local: &[SelectorTuple], remote: &[SelectorTuple]) -> PyResult<Selectors> {
-    let read = |tuples: &[SelectorTuple]| tuples.iter().map(selector).collect::<PyResult<Vec<_>>>();
-    Ok(Selectors::new(read(local)?, read(remote)?))
-}
-
-fn selector((protocol, start, end, start_port, end_port): &SelectorTuple) -> PyResult<Selector> {
-    Selector::new(*protocol, ip(start)?, ip(end)?, *start_port, *end_port).ok_or_else(|| refused(Error::BadSelector))
 }

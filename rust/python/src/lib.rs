@@ -1,5 +1,6 @@
 //! The Python module `ironswan._native`: conversions between Python's values and those of the ESP engine and the data plane. No protocol logic.
 
+mod arguments;
 mod dataplane;
 mod esp;
 mod notices;

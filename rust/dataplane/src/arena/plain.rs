@@ -8,6 +8,7 @@ use super::{Arena, BLOCKED_MS, RUNS, Run};
 use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::plain::Plain;
+use crate::tally::Batch;
 use crate::udp;
 
 impl Arena {
@@ -42,12 +43,14 @@ impl Arena {
             header.msg_iovlen = 1;
             count += 1;
         }
-        send_all(fd, &mut messages[..count], outlet, false)
+        self.send_all(fd, &mut messages[..count], &runs[..count], outlet, false)
     }
 
     fn send_raw(&self, runs: &[Run], fd: Option<RawFd>, outlet: &Outlet<'_>) {
         let Some(fd) = fd else {
-            outlet.counters.add(Counter::DropSendFailed, runs.len());
+            for run in runs {
+                self.drop(run, Counter::DropSendFailed, 1, outlet);
+            }
             return;
         };
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
@@ -60,40 +63,48 @@ impl Arena {
             vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
             messages[index].msg_hdr = udp::header(&endpoint.raw_remote, &endpoint.control, &mut vectors[index..=index]);
         }
-        send_all(fd, &mut messages[..runs.len()], outlet, true);
+        self.send_all(fd, &mut messages[..runs.len()], runs, outlet, true);
     }
-}
 
-/// Sends messages in order and says how many it has done with: sent or, where the queue stayed full, dropped. Another error
-/// ends it, or with `last` drops that message alone.
-fn send_all(fd: RawFd, messages: &mut [libc::mmsghdr], outlet: &Outlet<'_>, last: bool) -> usize {
-    let (mut next, mut waited) = (0, false);
-    while next < messages.len() {
-        outlet.counters.count(Counter::PlainSendCalls);
-        let rest = &mut messages[next..];
-        // SAFETY: the headers point to names, controls and octets that live and stay during the call.
-        let sent = unsafe { libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as u32, libc::MSG_DONTWAIT) };
-        if let Ok(sent @ 1..) = usize::try_from(sent) {
-            outlet.counters.add(Counter::PlainSends, sent);
-            next += sent;
-            continue;
+    /// Sends messages in order and says how many it has done with: sent or, where the queue stayed full, dropped. Another error
+    /// ends it, or with `last` drops that message alone.
+    fn send_all(
+        &self,
+        fd: RawFd,
+        messages: &mut [libc::mmsghdr],
+        runs: &[Run],
+        outlet: &Outlet<'_>,
+        last: bool,
+    ) -> usize {
+        let (mut next, mut waited) = (0, false);
+        while next < messages.len() {
+            outlet.counters.count(Counter::PlainSendCalls);
+            let rest = &mut messages[next..];
+            // SAFETY: the headers point to names, controls and octets that live and stay during the call.
+            let sent = unsafe { libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as u32, libc::MSG_DONTWAIT) };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                outlet.counters.add(Counter::PlainSends, sent);
+                (0..sent).for_each(|_| outlet.counters.batches.count(Batch::SendRun, 1));
+                next += sent;
+                continue;
+            }
+            match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
+                    waited = true;
+                    udp::wait_writable(fd, BLOCKED_MS);
+                }
+                Some(libc::EAGAIN | libc::ENOBUFS) => {
+                    self.drop(&runs[next], Counter::DropSendBlocked, 1, outlet);
+                    next += 1;
+                }
+                _ if last => {
+                    self.drop(&runs[next], Counter::DropSendFailed, 1, outlet);
+                    next += 1;
+                }
+                _ => break,
+            }
         }
-        match io::Error::last_os_error().raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
-                waited = true;
-                udp::wait_writable(fd, BLOCKED_MS);
-            }
-            Some(libc::EAGAIN | libc::ENOBUFS) => {
-                outlet.counters.count(Counter::DropSendBlocked);
-                next += 1;
-            }
-            _ if last => {
-                outlet.counters.count(Counter::DropSendFailed);
-                next += 1;
-            }
-            _ => break,
-        }
+        next
     }
-    next
 }

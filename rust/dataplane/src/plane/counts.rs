@@ -19,15 +19,25 @@ impl DataPlane {
         self.shared.counters.iter().map(named).collect()
     }
 
-    /// Sizes of batches by kind, summed over the workers; see `tally::BUCKETS`.
-    pub fn batches(&self) -> Vec<(&'static str, [u64; tally::BUCKETS])> {
-        let sum = |batch| {
-            self.shared.counters.iter().flatten().fold([0; tally::BUCKETS], |sum, counters| {
-                let one = counters.batches.get(batch);
-                std::array::from_fn(|bucket| sum[bucket] + one[bucket])
-            })
+    /// Sizes of batches by kind, for each worker; see `tally::BUCKETS`.
+    pub fn worker_batches(&self) -> Vec<Vec<(&'static str, [u64; tally::BUCKETS])>> {
+        let sum = |[out, into]: &[Counters; 2], batch| {
+            let (out, into) = (out.batches.get(batch), into.batches.get(batch));
+            std::array::from_fn(|bucket| out[bucket] + into[bucket])
         };
-        tally::Batch::ALL.iter().map(|(batch, name)| (*name, sum(*batch))).collect()
+        let named = |threads| tally::Batch::ALL.iter().map(|(batch, name)| (*name, sum(threads, *batch))).collect();
+        self.shared.counters.iter().map(named).collect()
+    }
+
+    /// Sizes of batches by kind, summed over the workers.
+    pub fn batches(&self) -> Vec<(&'static str, [u64; tally::BUCKETS])> {
+        let mut sums = tally::Batch::ALL.map(|(_, name)| (name, [0; tally::BUCKETS]));
+        for batches in self.worker_batches() {
+            for ((_, sum), (_, buckets)) in sums.iter_mut().zip(batches) {
+                sum.iter_mut().zip(buckets).for_each(|(sum, one)| *sum += one);
+            }
+        }
+        sums.into()
     }
 
     /// What an inbound SA has dropped, by reason.
@@ -50,5 +60,17 @@ impl DataPlane {
     /// Packets and inner octets an outbound SA has carried.
     pub fn outbound_counters(&self, handle: u64) -> Result<(u64, u64), Error> {
         Ok(self.entry(handle)?.volume.carried())
+    }
+
+    /// The highest sequence number an inbound SA has accepted, and the packets its window spans.
+    pub fn inbound_window(&self, spi: u32) -> Result<(u64, u32), Error> {
+        let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
+        let window = entry.as_ref().map(|entry| entry.sa.window());
+        Ok(window.map_or((0, 0), |window| (window.highest(), window.size())))
+    }
+
+    /// The last sequence number an outbound SA has used.
+    pub fn outbound_sequence(&self, handle: u64) -> Result<u64, Error> {
+        Ok(self.entry(handle)?.sa.sequence_number())
     }
 }

@@ -54,9 +54,4 @@ impl DataPlane {
     pub fn workers(&self) -> usize {
         self.shared.stations.len()
     }
-
-    /// Whether the kernel gives each SA's packets to its worker.
-    pub fn steered(&self) -> bool {
-        self.shared.steered
-    }
 }

@@ -1,0 +1,47 @@
+//! What the kernel does for us, as far as it is known now.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::DataPlane;
+use crate::error::Error;
+use crate::tun::OffloadMode;
+
+/// Something the kernel may do for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether we wanted it.
+    pub asked: bool,
+    /// Whether it is in use.
+    pub in_use: bool,
+}
+
+impl DataPlane {
+    /// All there are.
+    pub fn offloads(&self) -> [Offload; 6] {
+        let wanted = self.shared.offload_mode != OffloadMode::Off;
+        let plain = wanted && self.shared.plain_wanted.load(Relaxed);
+        let devices = self.shared.devices.load();
+        let sockets = || self.shared.stations.iter().flat_map(|station| &station.sockets).filter(|socket| socket.esp);
+        let row = |name, asked, in_use| Offload { name, asked, in_use };
+        [
+            row("tun_tcp", wanted, devices.iter().all(|device| device.tun.offloads.tcp)),
+            row("tun_udp", wanted, devices.iter().all(|device| device.tun.offloads.udp)),
+            row("udp_segment", wanted, self.shared.segmentation && !self.is_refused_everywhere()),
+            row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),
+            row("esp_rings", plain, self.shared.rings.load(Relaxed)),
+            row("spi_steering", self.workers() > 1, self.shared.steered),
+        ]
+    }
+
+    /// Whether the kernel has lately refused to segment on the path of an outbound SA, so that its packets go one by one.
+    pub fn is_refused_segmentation(&self, handle: u64) -> Result<bool, Error> {
+        Ok(self.entry(handle)?.is_refused_segmentation())
+    }
+
+    fn is_refused_everywhere(&self) -> bool {
+        let entries = self.outbound();
+        !entries.is_empty() && entries.values().all(|entry| entry.is_refused_segmentation())
+    }
+}
