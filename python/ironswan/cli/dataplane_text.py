@@ -105,11 +105,11 @@ def _sas(document: Document) -> Iterator[tuple[str, Document]]:
 
 
 def _by_sa(document: Document) -> Iterator[str]:
-    rows = [("SA", "", "SPI", "packets", "octets", "dropped", "sequence", "window", "")]
+    rows: list[tuple[str, ...]] = [("SA", "", "SPI", "packets", "octets", "dropped", "sequence", "window", "")]
     for name, child in _sas(document):
         if "packets_in" in child:
-            rows += [(name, *_half(child, "in", child["inbound_spi"]))]
-            rows += [(name, *_half(child, "out", child["outbound_spi"]))]
+            rows.append((name, *_half(child, "in", child["inbound_spi"])))
+            rows.append((name, *_half(child, "out", child["outbound_spi"])))
     if len(rows) > 1:
         yield ""
         yield from _table(rows, left=3)

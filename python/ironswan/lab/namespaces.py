@@ -129,7 +129,9 @@ class Namespace:
     def forget_neighbours(self, interface: str) -> None:
         """Let it ask anew for the link-layer addresses of those it speaks to."""
         with self.netlink() as netlink:
-            netlink.flush_neigh(ifindex=self._index(netlink, interface))
+            index = self._index(netlink, interface)
+            for neighbour in netlink.neigh("dump", ifindex=index):
+                netlink.neigh("del", ifindex=index, dst=neighbour.get("dst"))
 
     def throttle(self, interface: str, octets: int) -> None:
         """Let so many octets a second out of an interface, and all others wait."""
@@ -140,7 +142,7 @@ class Namespace:
     def unthrottle(self, interface: str) -> None:
         """Take that back; what waited is lost."""
         with self.netlink() as netlink:
-            netlink.tc("del", "tbf", self._index(netlink, interface))
+            netlink.tc("del", index=self._index(netlink, interface), parent=0xFFFFFFFF)
 
     def add_route(self, destination: str, gateway: str) -> None:
         """Add a route through a neighbour; `default` is a destination too."""
