@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -106,39 +109,70 @@ pub fn worker_of(spi: u32, workers: u32) -> u32 {
     (spi >> SLOT_BITS) % workers
 }
 
-/// Has SAs in the cache by the time their packets are opened. It is told of each packet two packets before.
+/// Has SAs in the cache by the time their packets are opened. It is told of each packet [`AHEAD`](Self::AHEAD) packets before.
 pub struct Lookahead<'a> {
     sad: &'a Sad,
     spi: u32,
-    next: Option<Guard<Option<Arc<InboundEntry>>>>,
+    /// The SAs of the last two packets that were expected, if theirs were not those of the packets before.
+    coming: [Option<Guard<Option<Arc<InboundEntry>>>>; 2],
 }
 
 impl<'a> Lookahead<'a> {
+    /// Packets between the one that is told of and the one that is opened.
+    pub const AHEAD: usize = 4;
+
     /// Nothing is expected yet.
     #[must_use]
     pub fn new(sad: &'a Sad) -> Self {
-        Self { sad, spi: 0, next: None }
+        Self { sad, spi: 0, coming: [None, None] }
     }
 
-    /// A packet with this SPI comes after the next one.
+    /// A packet with this SPI comes after the three that were expected before.
     #[inline]
     pub fn expect(&mut self, spi: u32) {
         let again = std::mem::replace(&mut self.spi, spi) == spi;
-        if again && self.next.is_none() {
+        let [older, newer] = &mut self.coming;
+        if again && older.is_none() && newer.is_none() {
             return;
         }
-        // Where the keys of the next one are is known by now; of this one only where the SA is.
-        if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
+        // Two packets ago only where the SA is was known; where its keys are is by now.
+        if let Some(entry) = older.as_ref().and_then(|guard| guard.as_ref()) {
             entry.sa.prefetch();
         }
-        self.next = if again { None } else { self.sad.cell(spi & SLOT_MASK).map(ArcSwapOption::load) };
-        if let Some(entry) = self.next.as_ref().and_then(|guard| guard.as_ref()) {
-            prefetch::<InboundEntry>(entry);
+        *older = newer.take();
+        if !again {
+            *newer = self.sad.find(spi);
+            if let Some(entry) = newer.as_ref().and_then(|guard| guard.as_ref()) {
+                prefetch::<InboundEntry>(entry);
+            }
         }
     }
 }
 
-type Page = Box<[ArcSwapOption<InboundEntry>]>;
+/// Some slots.
+struct Page {
+    /// The SPI of each SA apart from it, so that finding it reads nothing of the SA, which with many of them is far away.
+    spis: Box<[AtomicU32]>,
+    entries: Box<[ArcSwapOption<InboundEntry>]>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        let all = || 0..PAGE_LEN;
+        Self {
+            spis: all().map(|_| AtomicU32::new(0)).collect(),
+            entries: all().map(|_| ArcSwapOption::empty()).collect(),
+        }
+    }
+}
+
+impl Page {
+    fn put(&self, slot: usize, entry: Option<Arc<InboundEntry>>) {
+        let spi = entry.as_ref().map_or(0, |entry| entry.spi);
+        self.entries[slot].store(entry);
+        self.spis[slot].store(spi, Release);
+    }
+}
 
 /// Inbound SAs by slot. Workers read without a lock; one store installs or removes an SA.
 pub struct Sad {
@@ -206,8 +240,8 @@ impl Sad {
             *reserved = 0;
             let slot = spi & SLOT_MASK;
             slots.free.push_back(slot);
-            if let Some(cell) = self.cell(slot) {
-                cell.store(None);
+            if let (Some(page), at) = self.place(slot) {
+                page.put(at, None);
             }
         }
     }
@@ -215,24 +249,26 @@ impl Sad {
     /// Puts `entry` into the slot its SPI names, in place of any other.
     pub fn install(&self, entry: InboundEntry) {
         let slot = entry.spi & SLOT_MASK;
-        let page = self.pages[(slot >> PAGE_BITS) as usize]
-            .get_or_init(|| (0..PAGE_LEN).map(|_| ArcSwapOption::empty()).collect());
-        page[slot as usize % PAGE_LEN].store(Some(Arc::new(entry)));
+        let page = self.pages[(slot >> PAGE_BITS) as usize].get_or_init(Page::default);
+        page.put(slot as usize % PAGE_LEN, Some(Arc::new(entry)));
     }
 
-    /// The SA with exactly this SPI.
+    /// The SA with this SPI. One that takes its slot this very moment may be given instead: the ICV, which covers the SPI, tells.
     #[inline]
     pub fn find(&self, spi: u32) -> Option<Guard<Option<Arc<InboundEntry>>>> {
-        let entry = self.cell(spi & SLOT_MASK)?.load();
-        if entry.as_ref()?.spi == spi { Some(entry) } else { None }
+        let (page, at) = self.place(spi & SLOT_MASK);
+        let page = page.filter(|page| page.spis[at].load(Acquire) == spi)?;
+        Some(page.entries[at].load()).filter(|entry| entry.is_some())
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cell(&self, slot: u32) -> Option<&ArcSwapOption<InboundEntry>> {
-        self.pages[(slot >> PAGE_BITS) as usize].get()?.get(slot as usize % PAGE_LEN)
+    /// The page of a slot, if it was ever used, and where on it the slot is.
+    #[inline]
+    fn place(&self, slot: u32) -> (Option<&Page>, usize) {
+        (self.pages[(slot >> PAGE_BITS) as usize].get(), slot as usize % PAGE_LEN)
     }
 }
 

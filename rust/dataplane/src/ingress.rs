@@ -168,12 +168,11 @@ impl Ingress {
 }
 
 impl<'a> Scout<'a> {
-    /// Two datagrams ahead.
+    /// Ahead as far as SAs take to come into the cache.
     fn new(outlet: &'a Outlet<'_>, count: usize, receiver: &Receiver) -> Self {
         let lookahead = Lookahead::new(&outlet.shared.sad);
         let mut scout = Self { lookahead, messages: 0..count, message: None, start: 0 };
-        scout.step(receiver);
-        scout.step(receiver);
+        (0..Lookahead::AHEAD).for_each(|_| scout.step(receiver));
         scout
     }
 
