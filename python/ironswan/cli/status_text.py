@@ -92,6 +92,8 @@ def _child(child: Document) -> Iterator[str]:
         f"age {seconds(child['age'])}, rekey in {seconds(child['rekey_in'])}"
     )
     yield f"    {', '.join(child['local_ts'])} === {', '.join(child['remote_ts'])}"
+    if child.get("path_mtu"):
+        yield f"    MTU {child['mtu']}: the path carries {child['path_mtu']} octets by {child['path_mtu_by']}"
     if "bytes_in" in child:
         yield (
             f"    in {octets(child['bytes_in'])} ({child['packets_in']} packets), "

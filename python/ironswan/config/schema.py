@@ -44,6 +44,13 @@ CONNECTION = (
     Key("local_port", v.PORT, "500", "our port for the first message", "local_port"),
     Key("remote_port", v.PORT, "500", "the peer's port for the first message", "remote_port"),
     Key("proposals", v.IKE_PROPOSALS, "default", "suites for the IKE SA, in order of preference", "proposals"),
+    Key(
+        "path_mtu",
+        v.PATH_MTU,
+        "auto",
+        "octets of the longest packet on the way to the peer; `auto`: what the route and routers on the way say",
+        "path_mtu",
+    ),
     Key("encap", v.BOOLEAN, "yes", "ESP in UDP even without a NAT, which is faster; swanctl's default is no", "encap"),
     Key("mobike", v.BOOLEAN, "yes", "accepted without effect: a peer may still move behind its NAT"),
     Key("dpd_delay", v.TIME, "0s", "ask a silent peer whether it lives after this time; 0 never", "dpd_delay"),

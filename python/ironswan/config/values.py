@@ -165,6 +165,10 @@ def _workers(text: str) -> int:
     return 0 if text.lower() == "auto" else integer(1, 64).read(text)
 
 
+def _path_mtu(text: str) -> int:
+    return 0 if text.lower() == "auto" else integer(576, 65535).read(text)
+
+
 def _replay_window(text: str) -> int:
     size = integer(0, 65536).read(text)
     if size == 0:
@@ -191,6 +195,7 @@ HOSTS: Kind[tuple[str, ...]] = Kind("addresses, prefixes, ranges, host names, %a
 IDENTITY: Kind[Identity | None] = Kind(
     "a host name, an address, user@host, keyid:text", lambda text: None if text == "%any" else Identity.parse(text)
 )
+PATH_MTU = Kind("576..65535, auto", _path_mtu)
 WORKERS = Kind("1..64, auto", _workers)
 PER_CPU_SAS = one_of("no", "yes", "encap", **dict.fromkeys(_TRUE, "yes"), **dict.fromkeys(_FALSE, "no"))
 REPLAY_WINDOW = Kind("32..65536", _replay_window)

@@ -22,6 +22,7 @@ class InstalledSa:
     limits: dict[str, int]
     udp_encap: bool = True
     next_hop: tuple[int, int, bytes | None] | None = None
+    path_mtu: int = 0
     mode: str = "tunnel"
     nat_original: tuple[str, str] | None = None
     interface: int = 0
@@ -190,6 +191,12 @@ class NullDataPlane:
         """See the port."""
         self._record("set_next_hop", handle, interface, mtu, address)
         self._outbound(handle).next_hop = (interface, mtu, address)
+
+    def set_path_mtu(self, handle: int, mtu: int) -> int:
+        """Return what ESP in UDP with AES-GCM over IPv4 leaves room for."""
+        self._record("set_path_mtu", handle, mtu)
+        self._outbound(handle).path_mtu = mtu
+        return mtu - 54 if mtu else 0xFFFFFFFF
 
     def clamp_mss(self, mtu: int) -> None:
         """See the port."""

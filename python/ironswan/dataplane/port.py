@@ -115,6 +115,13 @@ class DataPlane(Protocol):
         With None it goes through the kernel's IP, which costs about twice as much.
         """
 
+    def set_path_mtu(self, handle: int, mtu: int) -> int:
+        """Tell how many octets the path of an outbound SA carries in one packet, all headers included; 0 for any.
+
+        Inner packets that leave no room and may not be cut are dropped, and their senders told (RFC 4301 section 8.2).
+        Returns the octets of the longest inner packet. Raises ValueError for an unknown handle.
+        """
+
     def clamp_mss(self, mtu: int) -> None:
         """Lower the MSS of TCP connections to what fits packets of `mtu` octets; 0 leaves it as it is."""
 

@@ -20,8 +20,8 @@ from ironswan.gateway.children import Children
 from ironswan.gateway.interfaces import Interfaces
 from ironswan.gateway.log import RateLimit, plain
 from ironswan.gateway.mtu import fitting_mtu
-from ironswan.gateway.next_hops import NextHops
 from ironswan.gateway.operations import Operations
+from ironswan.gateway.paths import Paths
 from ironswan.gateway.policies import Policies, Target
 from ironswan.gateway.protection import Protection, is_static
 from ironswan.gateway.upkeep import Upkeep
@@ -70,7 +70,7 @@ class Gateway:
         self.policies = Policies(dataplane, self.interfaces)
         self.children = Children(dataplane, self.policies, self.interfaces)
         self.protection = Protection(network, self.policies, stale)
-        self.next_hops = NextHops(dataplane, self.children, network)
+        self.paths = Paths(self)
         self.operations = Operations()
         self.upkeep = Upkeep(self)
         self.rejects: Counter[str] = Counter()
@@ -109,12 +109,14 @@ class Gateway:
         self.protection.changed()
         await self.protection.settled()
         self.loop.add_reader(self.dataplane.fileno(), self._readable)
+        self.paths.start()
         self._tick = self.loop.call_later(TICK, self._every_second)
         self._pump()
 
     async def stop(self, patience: float) -> None:
         """Tell every peer goodbye, wait for their answers at most `patience` seconds, remove everything of ours."""
         self.upkeep.stop()
+        self.paths.stop()
         farewell = self.operations.expect(self.manager.shutdown(self.now))
         self._pump()
         if self.manager.snapshot(self.now):
@@ -232,7 +234,7 @@ class Gateway:
         self._tick = self.loop.call_later(TICK, self._every_second)
         for spi in self.children.heard():
             self.manager.inbound_traffic(spi, self.now)
-        self.next_hops.tick(self.now)
+        self.paths.tick(self.now)
         for spi, since in list(self._spis.items()):
             if self.now - since > SPI_UNUSED:
                 del self._spis[spi]
@@ -293,7 +295,7 @@ class Gateway:
         if policy is not None and is_static(policy):
             self.protection.hold(target, child.ts_local, child.ts_remote)
         self.protection.changed()
-        self.next_hops.tick(self.now)
+        self.paths.installed(self.now)
         if child.replaces is None:
             ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
             self.upkeep.arrived(target)
@@ -315,7 +317,7 @@ class Gateway:
 
     def _endpoint_changed(self, event: ev.EndpointChanged) -> None:
         self.children.moved(event.ike_id, event.local, event.remote)
-        self.next_hops.moved()
+        self.paths.moved(self.now)
 
     def _ike_established(self, event: ev.IkeEstablished) -> None:
         who = f"{plain(event.local_id)} and {plain(event.remote_id)}"

@@ -18,6 +18,21 @@ _USABLE = 0x02 | _STALE | 0x08 | _PROBE | 0x80
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
+def route_mtu(route: Any, local: Address, remote: Address, mark: int) -> int | None:  # noqa: ANN401
+    """Octets of the longest packet that the route of packets with `mark` takes, by its own MTU or its link's.
+
+    What the kernel has heard from routers does not count: it asks only whether they quote one of its sockets' ports.
+    """
+    with contextlib.suppress(Exception):
+        (way,) = route.route("get", src=str(local), dst=str(remote), mark=mark)
+        (link,) = route.get_links(way.get_attr("RTA_OIF"))
+        learnt = (way.get_attr("RTA_CACHEINFO") or {}).get("rta_expires")
+        metrics = way.get_attr("RTA_METRICS")
+        mtu = metrics.get_attr("RTAX_MTU") if metrics and not learnt else None
+        return int(mtu or link.get_attr("IFLA_MTU"))
+    return None
+
+
 def next_hop(route: Any, local: Address, remote: Address, mark: int) -> NextHop | None:  # noqa: ANN401
     """The neighbour that gets packets with `mark` from `local` to `remote`; None when its address is not known."""
     # No route and no neighbour are errors, and pyroute2's own error class is not an OSError.

@@ -48,6 +48,9 @@ class Network(Protocol):
     async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
         """The neighbour through which our own packets from one address reach another."""
 
+    async def route_mtu(self, local: Address, remote: Address) -> int | None:
+        """Octets of the longest packet that the route of our own packets between two addresses takes."""
+
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""
 
@@ -147,6 +150,10 @@ class Netlink:
     async def next_hop(self, local: Address, remote: Address) -> NextHop | None:
         """The neighbour through which our marked packets reach `remote`; None when the kernel does not know it now."""
         return await self._call(lambda route: neighbours.next_hop(route, local, remote, MARK))
+
+    async def route_mtu(self, local: Address, remote: Address) -> int | None:
+        """Octets of the longest packet that the route of our marked packets takes; None when there is no route."""
+        return await self._call(lambda route: neighbours.route_mtu(route, local, remote, MARK))
 
     async def outer_mtu(self, own_index: int) -> int:
         """The smallest MTU of the links that are up, our own and loopback left out."""

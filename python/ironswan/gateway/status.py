@@ -9,6 +9,7 @@ from ironswan.control.protocol import SCHEMA, JsonObject
 from ironswan.gateway.log import plain
 
 if TYPE_CHECKING:
+    from ironswan.gateway.children import Installed
     from ironswan.gateway.gateway import Gateway
     from ironswan.ike.types import ChildStatus, IkeSaStatus
     from ironswan.policy.connection import Connection
@@ -105,7 +106,13 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
         **gateway.children.progress(child.id),
+        **_path_mtu(gateway, entry),
     }
+
+
+def _path_mtu(gateway: Gateway, entry: Installed | None) -> JsonObject:
+    path = gateway.paths.mtus.of(entry.handle if entry else None)
+    return {"path_mtu": path.octets, "path_mtu_by": path.origin, "mtu": min(path.inner, gateway.mtu)} if path else {}
 
 
 def _hex(value: int | str | bytes, digits: int) -> str:

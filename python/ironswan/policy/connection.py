@@ -113,6 +113,8 @@ class Connection:
     local: LocalAuth = LocalAuth()
     remote: RemoteAuth = RemoteAuth()
     encap: bool = True
+    path_mtu: int = 0
+    """Octets of the longest packet on the way to the peer; 0: as the route and routers say."""
     fragmentation: str = "yes"
     dpd_delay: float = 0.0
     keyingtries: int = 1

@@ -74,12 +74,16 @@ counters! {
     Acquires = "acquires",
     /// Runs the kernel would not segment, sent one by one.
     SegmentationFallbacks = "segmentation_fallbacks",
+    /// Senders that were told that their packets are too big.
+    TooBigTold = "too_big_told",
     /// Frame from the TUN that is no IP packet, or whose offload header contradicts it.
     DropMalformedInner = "drop_malformed_inner",
     /// No policy covers the packet.
     DropNoPolicy = "drop_no_policy",
     /// Transport mode cannot carry it: a fragment, IPv4 options, or IPv6 headers for the routers on the way.
     DropNotTransportable = "drop_not_transportable",
+    /// Longer than the path of its SA carries, and not to be cut.
+    DropTooBig = "drop_too_big",
     /// The hold queue of the policy is full.
     DropHoldFull = "drop_hold_full",
     /// Held longer than the limit.

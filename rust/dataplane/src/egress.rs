@@ -21,6 +21,8 @@ use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
 use crate::tally::Batch;
+use crate::too_big::{self, Budget};
+use crate::tun::TunQueue;
 use crate::udp::UdpSocket;
 use crate::vnet;
 
@@ -38,6 +40,7 @@ pub struct Egress {
     frames: [Vec<u8>; 2],
     arena: Arena,
     fragments: Fragments,
+    answers: Budget,
 }
 
 /// A device as one worker reads it: its queue, and the flows it remembers of it.
@@ -67,8 +70,8 @@ struct Classified {
 impl Default for Egress {
     fn default() -> Self {
         let frame = vec![0; vnet::LEN + 65_536];
-        let (arena, fragments) = Default::default();
-        Self { frames: [frame.clone(), frame], arena, fragments }
+        let (arena, fragments, answers) = Default::default();
+        Self { frames: [frame.clone(), frame], arena, fragments, answers }
     }
 }
 
@@ -127,10 +130,10 @@ impl Egress {
             let Some(length) = queue.read(&mut self.frames[turn])? else { break false };
             frames += 1;
             let classified = self.classify(turn, length, (&snapshot, cache), outlet);
-            packets += self.carry(1 - turn, waiting, outlet);
+            packets += self.carry(1 - turn, waiting, queue, outlet);
             waiting = classified;
         };
-        packets += self.carry((frames + 1) % 2, waiting, outlet);
+        packets += self.carry((frames + 1) % 2, waiting, queue, outlet);
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
@@ -142,7 +145,7 @@ impl Egress {
         let snapshot = port.device.spd.snapshot();
         self.frames[0][..frame.len()].copy_from_slice(frame);
         let classified = self.classify(0, frame.len(), (&snapshot, &mut port.cache), outlet);
-        self.carry(0, classified, outlet);
+        self.carry(0, classified, &port.device.tun.queues[outlet.worker], outlet);
         self.arena.flush(outlet);
     }
 
@@ -175,7 +178,8 @@ impl Egress {
         }
         let (header, packet) = self.frames[turn][..length].split_at_mut(vnet::LEN);
         let partial = header[0] & vnet::NEEDS_CSUM != 0;
-        mss::clamp(packet, &flow, outlet.shared.mss_mtu.load(Relaxed), partial);
+        let most = outlet.shared.mss_mtu.load(Relaxed).min(entry.mtu(flow.v6));
+        mss::clamp(packet, &flow, most, partial);
         Some(Classified { length, next_header: if flow.v6 { IPV6 } else { IPV4 }, entry })
     }
 
@@ -196,7 +200,7 @@ impl Egress {
     }
 
     /// Seals what a frame holds; how many packets that is.
-    fn carry(&mut self, turn: usize, classified: Option<Classified>, outlet: &Outlet<'_>) -> usize {
+    fn carry(&mut self, turn: usize, classified: Option<Classified>, queue: &TunQueue, outlet: &Outlet<'_>) -> usize {
         let Some(Classified { length, next_header, entry }) = classified else { return 0 };
         let Some(plan) = Plan::new(&mut self.frames[turn][..length]) else {
             outlet.counters.count(Counter::DropMalformedInner);
@@ -204,6 +208,12 @@ impl Egress {
         };
         let segments = plan.segments();
         outlet.counters.batches.count(Batch::TunRead, segments);
+        let mtu = entry.mtu(next_header == IPV6);
+        if plan.len(0) > mtu && too_big::is_indivisible(plan.packet()) {
+            outlet.drop_for(&entry, Counter::DropTooBig, segments);
+            tell_too_big(plan.packet(), mtu, &mut self.answers, queue, outlet);
+            return 0;
+        }
         let (plan, next_header) = if entry.transport {
             let Some(upper) = plan.into_upper_parts() else {
                 outlet.drop_for(&entry, Counter::DropNotTransportable, segments);
@@ -216,6 +226,16 @@ impl Egress {
         seal(&plan, &entry, next_header, &mut self.arena, outlet);
         plan.segments()
     }
+}
+
+/// Tells the sender of a packet how long one may be.
+#[cold]
+fn tell_too_big(packet: &[u8], mtu: usize, answers: &mut Budget, queue: &TunQueue, outlet: &Outlet<'_>) {
+    let Some(answer) = too_big::answer(packet, mtu).filter(|_| answers.spend(Instant::now())) else { return };
+    let header = vnet::Header::default().write();
+    let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    let written = queue.write(&[vector(&header), vector(&answer)]);
+    outlet.counters.count(if written.is_ok() { Counter::TooBigTold } else { Counter::DropTunWrite });
 }
 
 /// Keeps the frame for an SA to come; gives the SA if it came this moment.

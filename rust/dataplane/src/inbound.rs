@@ -42,6 +42,8 @@ pub struct InboundEntry {
     pub volume: Volume,
     /// What it has dropped.
     pub drops: Drops<8>,
+    /// Octets of the packets whose MSS our hosts are told: what the way back to the peer carries whole.
+    pub mss_mtu: AtomicU32,
     peer: Mutex<Peer>,
     seen: AtomicBool,
 }
@@ -58,7 +60,8 @@ impl InboundEntry {
     pub fn new(spi: u32, sa: InboundSa, selectors: Selectors, volume: Volume, remote: SocketAddr) -> Self {
         let peer = Mutex::new(Peer { expected: remote, told: None });
         let drops = Drops::new(&tally::INBOUND);
-        Self { spi, sa, selectors, device: None, rebuild: None, volume, drops, peer, seen: AtomicBool::new(false) }
+        let (seen, mss_mtu) = (AtomicBool::new(false), AtomicU32::new(u32::MAX));
+        Self { spi, sa, selectors, device: None, rebuild: None, volume, drops, mss_mtu, peer, seen }
     }
 
     /// The same SA with packets for a device of its own.

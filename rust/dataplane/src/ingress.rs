@@ -312,7 +312,8 @@ impl<'a> Run<'a> {
             }
             self.flow = Some(flow);
         }
-        mss::clamp(&mut octets[packet.clone()], &flow, self.outlet.shared.mss_mtu.load(Relaxed), false);
+        let most = self.outlet.shared.mss_mtu.load(Relaxed).min(self.entry()?.mss_mtu.load(Relaxed) as usize);
+        mss::clamp(&mut octets[packet.clone()], &flow, most, false);
         room.keep(&packet);
         self.octets += octets_carried as u64;
         Some(packet)

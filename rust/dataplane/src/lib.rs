@@ -36,6 +36,7 @@ mod sys;
 pub mod tally;
 #[cfg(test)]
 mod testing;
+pub mod too_big;
 pub mod traffic;
 pub mod transport;
 mod trie;

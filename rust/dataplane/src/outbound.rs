@@ -11,6 +11,7 @@ use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
 use crate::endpoint::Endpoint;
 use crate::limits::Volume;
 use crate::tally::{self, Drops};
+use crate::too_big::IPV6_MIN_MTU;
 use crate::turn::Order;
 
 /// Runs sent one by one before segmentation is tried again on a path that refused it.
@@ -27,13 +28,15 @@ pub struct OutboundEntry {
     /// What it has carried.
     pub volume: Volume,
     /// What it has dropped.
-    pub drops: Drops<5>,
+    pub drops: Drops<6>,
     /// Inbound SA of the same pair.
     pub pair: u32,
     /// Whether packets leave without their IP header.
     pub transport: bool,
     /// Where its packets go; one store moves it.
     pub endpoint: ArcSwap<Endpoint>,
+    /// Octets of the longest inner packet that its path carries whole.
+    mtu: AtomicU32,
     esn: bool,
     removed: AtomicBool,
     fallback_runs: AtomicU32,
@@ -53,6 +56,7 @@ impl OutboundEntry {
             pair,
             transport: false,
             endpoint: ArcSwap::from_pointee(endpoint),
+            mtu: AtomicU32::new(u32::MAX),
             esn,
             removed: AtomicBool::new(false),
             fallback_runs: AtomicU32::new(0),
@@ -73,6 +77,26 @@ impl OutboundEntry {
         let range = self.sa.claim(count)?;
         let soft = !self.esn && range.start < SEQUENCE_SOFT && SEQUENCE_SOFT <= range.end;
         Ok((range, soft))
+    }
+
+    /// Octets of the longest inner packet of a family that the path carries whole.
+    #[inline]
+    pub fn mtu(&self, v6: bool) -> usize {
+        let mtu = self.mtu.load(Relaxed) as usize;
+        if v6 { mtu.max(IPV6_MIN_MTU) } else { mtu }
+    }
+
+    /// The path carries packets of `path` octets from now on, or of any length; which inner packets that leaves room for.
+    pub fn set_path_mtu(&self, path: Option<usize>) -> usize {
+        let endpoint = self.endpoint.load();
+        let header = if endpoint.remote.is_ipv6() { 40 } else { 20 };
+        let front = if endpoint.header().is_some() { header } else { header + 8 };
+        // In transport mode the header goes outside.
+        let outside = if self.transport { header } else { 0 };
+        let fits = |room: usize| (0..room).rev().find(|inner| self.sa.packet_len(*inner) <= room).unwrap_or(0);
+        let inner = path.map_or(u32::MAX as usize, |path| fits(path.saturating_sub(front)) + outside);
+        self.mtu.store(inner as u32, Relaxed);
+        inner
     }
 
     /// Says that a packet is to be sealed soon.

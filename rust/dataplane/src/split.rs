@@ -67,6 +67,12 @@ impl<'a> Plan<'a> {
         (self.header_len == 0 || skip <= self.l4).then_some((Self { skip, ..self }, next_header))
     }
 
+    /// The super-packet, or the packet that needs no cutting.
+    #[must_use]
+    pub fn packet(&self) -> &[u8] {
+        self.packet
+    }
+
     /// How many packets there are.
     #[must_use]
     pub fn segments(&self) -> usize {

@@ -65,10 +65,11 @@ pub const INBOUND: [Counter; 8] = [
 ];
 
 /// Reasons for which an outbound SA drops.
-pub const OUTBOUND: [Counter; 5] = [
+pub const OUTBOUND: [Counter; 6] = [
     Counter::DropSequenceExhausted,
     Counter::DropSaExpired,
     Counter::DropNotTransportable,
+    Counter::DropTooBig,
     Counter::DropSendFailed,
     Counter::DropSendBlocked,
 ];

@@ -206,6 +206,12 @@ impl DataPlane {
         self.plane()?.set_next_hop(handle, next_hop).map_err(refused)
     }
 
+    /// Tell the octets that the path of an outbound SA carries, 0 for any; returns those of the longest inner packet.
+    #[pyo3(signature = (handle, mtu))]
+    fn set_path_mtu(&self, handle: u64, mtu: usize) -> PyResult<usize> {
+        self.plane()?.set_path_mtu(handle, (mtu != 0).then_some(mtu)).map_err(refused)
+    }
+
     /// Lower the MSS of TCP connections to what fits packets of `mtu` octets; 0 leaves it as it is.
     #[pyo3(signature = (mtu))]
     fn clamp_mss(&self, mtu: usize) -> PyResult<()> {

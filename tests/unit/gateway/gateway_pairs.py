@@ -57,6 +57,9 @@ class RecordedNetwork:
     async def addresses(self) -> tuple[Address, ...]:
         return self.own
 
+    async def route_mtu(self, local: Address, remote: Address) -> int | None:
+        return 1500
+
     async def outer_mtu(self, own_index: int) -> int:
         return 1500
 

@@ -42,7 +42,7 @@ def test_a_neighbour_is_told_to_the_data_plane_and_a_change_of_it_too() -> None:
         await left.until(lambda: hops(left) == [(7, 1500, NEIGHBOUR.address)])
         asked = left.gateway.now
         del left.network.next_hops[remote]
-        left.gateway.next_hops.tick(asked + REFRESH)
+        left.gateway.paths.next_hops.tick(asked + REFRESH)
         await left.until(lambda: hops(left) == [(0, 0, None)])
 
     play(scenario, PLAIN["left"], PLAIN["right"])
@@ -51,13 +51,13 @@ def test_a_neighbour_is_told_to_the_data_plane_and_a_change_of_it_too() -> None:
 def test_nobody_is_asked_between_two_rounds_unless_there_is_a_new_sa() -> None:
     async def scenario(left: Side, _: Side) -> None:
         await left.do("up", name="lan")
-        await left.until(lambda: left.plane.calls[-1][0] == "set_next_hop")
+        await left.until(lambda: hops(left) == [(0, 0, None)])
         left.network.next_hops[ip_address(ADDRESS["right"])] = NEIGHBOUR
-        left.gateway.next_hops.tick(left.gateway.now + REFRESH / 2)
+        left.gateway.paths.next_hops.tick(left.gateway.now + REFRESH / 2)
         await left.do("status")
         assert hops(left) == [(0, 0, None)]
-        left.gateway.next_hops.moved()
-        left.gateway.next_hops.tick(left.gateway.now)
+        left.gateway.paths.next_hops.moved()
+        left.gateway.paths.next_hops.tick(left.gateway.now)
         await left.until(lambda: hops(left) == [(7, 1500, NEIGHBOUR.address)])
 
     play(scenario, PLAIN["left"], PLAIN["right"])
@@ -66,7 +66,7 @@ def test_nobody_is_asked_between_two_rounds_unless_there_is_a_new_sa() -> None:
 def test_sas_in_udp_need_no_neighbour() -> None:
     async def scenario(left: Side, _: Side) -> None:
         await left.do("up", name="lan")
-        left.gateway.next_hops.tick(left.gateway.now + 2 * REFRESH)
+        left.gateway.paths.next_hops.tick(left.gateway.now + 2 * REFRESH)
         await left.do("status")
         assert hops(left) == [None]
 

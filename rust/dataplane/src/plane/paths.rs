@@ -32,6 +32,17 @@ impl DataPlane {
         Ok(())
     }
 
+    /// The path of an outbound SA carries packets of `path` octets from now on, ours with all headers; None: any. What is longer
+    /// and may not be cut is dropped and its sender told (RFC 4301 8.2). Gives the octets of the longest inner packet.
+    pub fn set_path_mtu(&self, handle: u64, path: Option<usize>) -> Result<usize, Error> {
+        let entry = self.entry(handle)?;
+        let inner = entry.set_path_mtu(path);
+        if let Some(inbound) = self.shared.sad.find(entry.pair).as_ref().and_then(|guard| guard.as_ref()) {
+            inbound.mss_mtu.store(inner as u32, Ordering::Relaxed);
+        }
+        Ok(inner)
+    }
+
     /// Sends the plain ESP of an SA as frames to `next_hop` from now on, or leaves it to the kernel's IP.
     pub fn set_next_hop(&self, handle: u64, next_hop: Option<NextHop>) -> Result<(), Error> {
         let entry = self.entry(handle)?;
