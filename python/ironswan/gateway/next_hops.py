@@ -64,9 +64,7 @@ class NextHops:
     def _plain(self) -> dict[int, tuple[Address, Address]]:
         """Our address and the peer's for each outbound SA that sends plain ESP."""
         entries = ((entry.handle, entry.child) for entry in self._children if not entry.child.udp_encap)
-        return {
-            handle: (child.local.address, child.remote.address) for handle, child in entries if handle is not None
-        }
+        return {handle: (child.local.address, child.remote.address) for handle, child in entries if handle is not None}
 
     async def _refresh(self) -> None:
         plain = self._plain()
