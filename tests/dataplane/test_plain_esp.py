@@ -92,6 +92,23 @@ def test_short_frames_lose_the_padding_of_the_link(make_pair):
 
 
 @pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+def test_esp_that_is_only_forwarded_is_none_of_ours_and_leaves_the_ring_alone(make_pair, outer6):
+    pair = make_pair(outer6=outer6, mtu=1406)
+    pair.join(plain="ab")
+    pair.know_next_hops()
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    elsewhere, family = ("fd00:cb::9", ("-6",)) if outer6 else ("203.0.113.9", ())
+    run("ip", "-n", pair.a.namespace, *family, "route", "add", elsewhere, "via", pair.outer["b"])
+    with inside(pair.a.namespace):
+        raw = socket.socket(socket.AF_INET6 if outer6 else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ESP)
+    with raw:
+        for octets in (60, 3000):
+            raw.sendto(b"\x7f\xff\xff\xfe" + bytes(octets), (elsewhere, 0))
+    carries(pair)
+    assert pair.b.counter("esp_ring_fallbacks") == pair.b.counter("drop_unknown_spi") == 0
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
 def test_garbage_is_dropped_by_reason_and_changes_nothing(make_pair, outer6):
     pair = make_pair(outer6=outer6, mtu=1406)
     pair.join(plain="ab")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from collections import Counter
+
 import pytest
-from interop_peers import Sites, Terms, connected, inbound_spis, set_up
+from interop_peers import WIRE, Sites, Terms, connected, inbound_spis, set_up
 
 from ironswan.lab.gateways import Gateway
 from ironswan.lab.processes import until
@@ -32,6 +36,48 @@ def test_two_gateways_carry_bulk_traffic_in_plain_esp(wire: Sites) -> None:
         assert counted["plain_packets"] > counted["plain_raw_packets"]
         # IKE has just spoken with the peer: it is a neighbour, and gets frames from the first packets on.
         assert counted["plain_sends"] > 10 * counted["plain_raw_sends"]
+
+
+@pytest.mark.parametrize(("encap", "expected"), [("no", "plain"), ("yes", "udp")])
+def test_the_wire_shows_the_one_form_of_esp_that_was_asked_for(wire: Sites, encap: str, expected: str) -> None:
+    left, _ = (wire.ironswan(Terms(encap=encap), side) for side in ("left", "right"))
+    left.command("up", name="c", timeout=10)
+    here, there = wire.hosts
+    seen: Counter[str] = Counter()
+    with contextlib.ExitStack() as stack:
+        # What a packet socket sends past the queues is seen where it arrives only.
+        taps = [stack.enter_context(tap(wire, side)) for side in ("left", "right")]
+        assert ping(here, there.address, 20).received == 20
+        for each in taps:
+            seen.update(forms(each))
+    assert set(seen) <= {expected, "ike"}
+    assert seen[expected] == 40
+
+
+def tap(wire: Sites, side: str) -> socket.socket:
+    opened: socket.socket = getattr(wire, side).socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    opened.bind((WIRE, 0x0800))
+    opened.setblocking(False)
+    return opened
+
+
+def forms(tapped: socket.socket) -> list[str]:
+    """What each packet was that has arrived."""
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            packet, address = tapped.recvfrom(65536)
+            if address[2] == socket.PACKET_HOST:
+                found.append(form(packet))
+    return found
+
+
+def form(packet: bytes) -> str:
+    if packet[9] == socket.IPPROTO_ESP:
+        return "plain"
+    # RFC 3948, 2.2: IKE begins with four octets of zero where ESP has its SPI.
+    ports = {int.from_bytes(packet[at : at + 2]) for at in (20, 22)}
+    return "ike" if 500 in ports or packet[28:32] == bytes(4) else "udp"
 
 
 def test_a_rekey_of_plain_esp_loses_nothing(wire: Sites) -> None:

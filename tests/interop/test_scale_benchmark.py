@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ironswan.bench.scale.planes import FORMS
 from ironswan.bench.scale.sweep import Effort, Setting, measure
 
 
@@ -11,6 +14,13 @@ def test_packets_arrive_through_every_one_of_many_sas(privileged: None) -> None:
     assert point.median is not None
     assert point.median > 0
     assert point.octets_each is not None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_esp_is_measured_with_the_time_its_threads_took(privileged: None, form: str) -> None:
+    point = measure(Setting(esp=form), Effort(seconds=0.3, rounds=1))
+    assert point.failed is None
+    assert min(*point.kpps, *point.sending, *point.receiving) > 0
 
 
 def test_sas_that_take_too_long_to_install_are_told(privileged: None) -> None:

@@ -11,6 +11,7 @@ from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import CommandError
 
 AXES = ("sas", "size", "segments", "workers")
+FORMS = ("udp", "plain", "raw")
 RESULTS = Path("benches", "results")
 DESCRIPTION = """Measures how the data plane scales, between two namespaces of this machine, with static keys and
 without IKE: packets a second against the SAs in use, the packet size, the packets in a super-packet of the TUN, and
@@ -22,6 +23,13 @@ def _values(text: str) -> tuple[int, ...]:
     if not all(1 <= value <= 1 << 20 for value in values):
         raise argparse.ArgumentTypeError("each must be 1 to 1048576")
     return values
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    forms = tuple(dict.fromkeys(text.split(",")))
+    if not set(forms) <= set(FORMS):
+        raise argparse.ArgumentTypeError(f"each must be one of {', '.join(FORMS)}")
+    return forms
 
 
 def _seconds(text: str) -> float:
@@ -39,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add = parser.add_argument
     for axis in AXES:
         add(f"--{axis}", type=_values, metavar="N,M", help=f"values of {axis}; without any such option all axes")
+    add("--esp", type=_forms, default=FORMS[:1], metavar="FORM,FORM", help=f"of {', '.join(FORMS)} (default udp)")
     add("--seconds", type=_seconds, default=2.0, metavar="N", help="of each measurement (default 2)")
     add("--rounds", type=int, choices=range(1, 100), default=3, metavar="N", help="for each point (default 3)")
     add("--patience", type=_seconds, default=60.0, metavar="N", help="seconds SAs may take to install (default 60)")
@@ -67,7 +76,7 @@ def handle(arguments: argparse.Namespace) -> int:
     effort = sweep.Effort(arguments.seconds, arguments.rounds, arguments.patience, arguments.offload)
     about = conditions(effort.rounds, round(effort.seconds), "none")
     with terminated_like_interrupted():
-        found = sweep.sweep(wanted, base, effort, _tell)
+        found = sweep.sweep(wanted, base, effort, _tell, forms=arguments.esp)
     result = report.document(found, base, effort, about)
     texts = {"json": json.dumps(result, indent=1) + "\n", "md": report.markdown(result), "svg": report.chart(result)}
     arguments.output.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,10 @@ impl RawSocket {
         let fd = unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind, ESP))?) };
         let raw = fd.as_raw_fd();
         set_buffers(raw)?;
-        if !v6 {
+        if v6 {
+            // As frames have none: routers that choose a path by it would reorder an SA that uses both.
+            set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_AUTOFLOWLABEL, 0)?;
+        } else {
             set_option(raw, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
         }
         if mark != 0 {

@@ -15,7 +15,8 @@ def fake(setting: Setting, effort: Effort) -> Point:
     if setting.sas > 1000:
         return Point(setting, failed="too many")
     weight = 2000.0 if setting.sas >= 100 else None
-    return Point(setting, kpps=[100.0, 300.0, 200.0], install_seconds=0.1, octets_each=weight)
+    rates = {"kpps": [100.0, 300.0, 200.0], "sending": [2.0, 1.0, 3.0], "receiving": [0.5]}
+    return Point(setting, **rates, install_seconds=0.1, octets_each=weight)
 
 
 def test_one_thing_changes_at_a_time() -> None:
@@ -27,6 +28,19 @@ def test_one_thing_changes_at_a_time() -> None:
         Setting(workers=2),
         Setting(size=512, workers=2),
     ]
+
+
+def test_every_value_is_measured_with_every_form_of_esp_one_after_the_other() -> None:
+    found = sweep({"size": (36, 1372)}, Setting(), Effort(), lambda _: None, fake, forms=("plain", "raw"))
+    assert [(point.setting.size, point.setting.esp) for point in found["size"]] == [
+        (36, "plain"),
+        (36, "raw"),
+        (1372, "plain"),
+        (1372, "raw"),
+    ]
+    drawing = report.chart(report.document(found, Setting(), Effort(), ABOUT))
+    assert "plain" in drawing
+    assert "raw" in drawing
 
 
 def test_every_axis_has_values_and_begins_with_the_smallest() -> None:
@@ -43,8 +57,8 @@ def test_report_has_medians_and_tells_what_failed() -> None:
     assert (first["kpps"], first["kpps_min"], first["kpps_max"]) == (200, 100, 300)
     assert first["payload_gbps"] == 200 * 64 * 8 / 1e6
     text = report.markdown(result)
-    assert "| 100 | 200 (100..300) | 0.102 | 0.1 | 2000 |" in text
-    assert "| 10000 | too many |" in text
+    assert "| 100 | udp | 200 (100..300) | 0.102 | 2.00 | 0.50 | 0.1 | 2000 |" in text
+    assert "| 10000 | udp | too many |" in text
     assert "**busy**" in text
     assert "too many" in told
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ironswan import _native
-from ironswan.bench.tunnel.link import ground
+from ironswan.bench.scale.threads import Threads, known
+from ironswan.bench.scale.threads import seconds as cpu_seconds
+from ironswan.bench.tunnel.link import WIRE, ground
 from ironswan.bench.tunnel.peer import Ground
-from ironswan.lab.processes import LabError
+from ironswan.lab.processes import LabError, until
 
 SUITE, KEYMAT = "aes128gcm16", 20
 TUN = "ipsec0"
@@ -24,6 +26,8 @@ NAT_T = 4500
 FIRST = ipaddress.IPv4Address("10.128.0.0")
 REMOTE = "10.128.0.0/10"
 MOST = 1 << 20
+UDP, PLAIN, RAW = "udp", "plain", "raw"
+FORMS = (UDP, PLAIN, RAW)
 BUFFER = 32 << 20
 _SO_RCVBUFFORCE, _SOL_UDP, _UDP_SEGMENT = 33, 17, 103
 _LOCAL_TABLE, _SCOPE_HOST, _LOCAL = 255, 254, 2
@@ -41,12 +45,23 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """Packets a second that arrived; CPU time in microseconds that sending and receiving threads took for each."""
+
+    packets: float
+    sending: float
+    receiving: float
+
+
+@dataclass(frozen=True, slots=True)
 class Planes:
-    """The two data planes, joined by `install`."""
+    """The two data planes, joined by `install`. `threads` are those of the left, then of the right one."""
 
     site: Ground
     left: _native.DataPlane
     right: _native.DataPlane
+    threads: tuple[Threads, Threads]
+    esp: str = UDP
 
     def install(self, count: int, patience: float) -> Installed:
         """Install `count` SAs, each for one address behind the right side. Raises LabError when it takes too long."""
@@ -69,12 +84,46 @@ class Planes:
         owner = self.left.allocate_spi()
         handle = self.left.install_outbound(
             spi, SUITE, keymat, esn=False, local_addr=here, local_port=NAT_T,
-            remote_addr=there, remote_port=NAT_T, key_owner=owner,
+            remote_addr=there, remote_port=NAT_T, key_owner=owner, udp_encap=self.esp == UDP,
         )  # fmt: skip
+        if self.esp == PLAIN:
+            self.left.set_next_hop(handle, *self._next_hop())
         self.left.add_policy(number + 1, [local], [remote])
         self.left.bind_policy(number + 1, handle)
 
-    def rate(self, seconds: float, *, size: int, addresses: int, in_a_row: int, segments: int) -> float:
+    def _next_hop(self) -> tuple[int, int, bytes]:
+        """The right side on the left one's link."""
+        with self.site.left.namespace.netlink() as here, self.site.right.namespace.netlink() as there:
+            link = here.get_links(here.link_lookup(ifname=WIRE)[0])[0]
+            address = there.get_links(there.link_lookup(ifname=WIRE)[0])[0].get("address")
+        return link["index"], link.get("mtu"), bytes.fromhex(address.replace(":", ""))
+
+    def ring(self) -> None:
+        """Let the right side use packet rings, as one that sends plain ESP itself does. Raises LabError."""
+        here, there = self.site.left.outer, self.site.right.outer
+        self.right.install_outbound(
+            1 << 31, SUITE, os.urandom(KEYMAT), esn=False, local_addr=there, local_port=0,
+            remote_addr=here, remote_port=0, key_owner=self.right.allocate_spi(), udp_encap=False,
+        )  # fmt: skip
+        until(lambda: self.right.offloads()["esp_rings"], 5, "the right side has packet rings")
+
+    def rate(self, seconds: float, *, size: int, addresses: int, in_a_row: int, segments: int) -> Rate:
+        """What arrives of packets of `size` octets of UDP payload, with `segments` in each super-packet."""
+        threads = self.threads[0].sending, self.threads[1].receiving
+        before = self._counted(), [cpu_seconds(each) for each in threads]
+        packets = self._send(seconds, size=size, addresses=addresses, in_a_row=in_a_row, segments=segments)
+        after = self._counted(), [cpu_seconds(each) for each in threads]
+        sending, receiving = (
+            1e6 * (spent - had) / max(1, number - had_number)
+            for spent, had, number, had_number in zip(after[1], before[1], after[0], before[0], strict=True)
+        )
+        return Rate(packets, sending, receiving)
+
+    def _counted(self) -> tuple[int, int]:
+        """Packets that left has sealed and right has opened."""
+        return self.left.counters()["sealed_packets"], self.right.counters()["opened_packets"]
+
+    def _send(self, seconds: float, *, size: int, addresses: int, in_a_row: int, segments: int) -> float:
         """Packets a second that arrive, of `size` octets of UDP payload, with `segments` in each super-packet."""
         left, right = self.site.left, self.site.right
         with (
@@ -97,18 +146,23 @@ class Planes:
 
 
 @contextlib.contextmanager
-def planes(workers: int, offload: str) -> Iterator[Planes]:
+def planes(workers: int, offload: str, esp: str = UDP) -> Iterator[Planes]:
     """Two data planes, started and routed, without SAs."""
     with ground(offload) as site, contextlib.ExitStack() as stack:
-        opened = []
+        opened, threads = [], []
         for each in (site.left, site.right):
+            before = known()
             with each.namespace.entered():
                 plane = _native.DataPlane(tun_name=TUN, workers=workers)
             stack.callback(plane.close)
             each.namespace.add_address("lo", f"{each.inner}/32")
             opened.append(plane)
+            threads.append(Threads.since(before, workers))
         _route(site)
-        yield Planes(site, opened[0], opened[1])
+        pair = Planes(site, opened[0], opened[1], (threads[0], threads[1]), esp)
+        if esp == PLAIN:
+            pair.ring()
+        yield pair
 
 
 def _route(site: Ground) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
 from ironswan.bench.chart import line_chart, panels
 from ironswan.bench.scale.sweep import AXES, Effort, Point, Setting
 
-SCHEMA = 1
+SCHEMA = 2
 LOGARITHMIC_FROM = 8
+HEAD = "ESP | kpps | payload Gb/s | sending µs | receiving µs | installed in s | octets for each SA"
 
 
 def document(
@@ -31,10 +33,13 @@ def _point(point: Point, axis: str) -> dict[str, Any]:
     gbps = None if point.median is None else point.median * point.setting.size * 8 / 1e6
     return {
         "value": getattr(point.setting, axis),
+        "esp": point.setting.esp,
         "kpps": point.median,
         "kpps_min": min(point.kpps, default=None),
         "kpps_max": max(point.kpps, default=None),
         "payload_gbps": gbps,
+        "sending_us": median(point.sending) if point.sending else None,
+        "receiving_us": median(point.receiving) if point.receiving else None,
         "install_seconds": point.install_seconds,
         "octets_each": point.octets_each,
         "failed": point.failed,
@@ -43,22 +48,24 @@ def _point(point: Point, axis: str) -> dict[str, Any]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """A table for each sweep."""
-    base = ", ".join(f"{name} {value}" for name, value in result["base"].items())
+    base = ", ".join(f"{name} {value}" for name, value in result["base"].items() if name != "esp")
     parts = ["# How the data plane scales", f"{result['conditions']['summary']}.", f"What does not change: {base}."]
     parts += [f"**{each}**" for each in result["conditions"].get("warnings", ())]
     for name, points in result["sweeps"].items():
-        head = f"| {AXES[name].title} | kpps | payload Gb/s | installed in s | octets for each SA |"
+        head = f"| {AXES[name].title} | {HEAD} |"
         rows = [_row(point) for point in points]
-        parts.append("\n".join([f"## {name}", "", head, "|---:|---:|---:|---:|---:|", *rows]))
+        parts.append("\n".join([f"## {name}", "", head, "|---:|---|---:|---:|---:|---:|---:|---:|", *rows]))
     return "\n\n".join(parts) + "\n"
 
 
 def _row(point: Mapping[str, Any]) -> str:
     if point["failed"]:
-        return f"| {point['value']} | {point['failed']} | | | |"
+        return f"| {point['value']} | {point['esp']} | {point['failed']} | | | | | |"
     rate = f"{point['kpps']:.4g} ({point['kpps_min']:.4g}..{point['kpps_max']:.4g})"
     memory = f"{point['octets_each']:.0f}" if point["octets_each"] else "-"
-    return f"| {point['value']} | {rate} | {point['payload_gbps']:.3g} | {point['install_seconds']:.3g} | {memory} |"
+    spent = " | ".join("-" if point[key] is None else f"{point[key]:.2f}" for key in ("sending_us", "receiving_us"))
+    rest = f"{point['payload_gbps']:.3g} | {spent} | {point['install_seconds']:.3g} | {memory}"
+    return f"| {point['value']} | {point['esp']} | {rate} | {rest} |"
 
 
 def chart(result: Mapping[str, Any]) -> str:
@@ -73,12 +80,14 @@ def chart(result: Mapping[str, Any]) -> str:
 
 
 def _line(name: str, points: Sequence[Mapping[str, Any]], key: str, label: str, caption: str) -> str:
-    known = [(point["value"], point[key]) for point in points if point[key] is not None]
+    known = [point for point in points if point[key] is not None]
+    forms = dict.fromkeys(point["esp"] for point in known)
+    series = {form: [(point["value"], point[key]) for point in known if point["esp"] == form] for form in forms}
     return line_chart(
         title=f"{label}, {AXES[name].title}",
         x_label=AXES[name].title,
         y_label=label,
-        series={"ironswan": known},
-        x_log=max((value for value, _ in known), default=1) > LOGARITHMIC_FROM,
+        series=series,
+        x_log=max((point["value"] for point in known), default=1) > LOGARITHMIC_FROM,
         caption=caption,
     )

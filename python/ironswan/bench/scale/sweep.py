@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from ironswan.bench.scale.planes import planes
+from ironswan.bench.scale.planes import UDP, planes
 from ironswan.bench.tunnel.rounds import Tell
 from ironswan.lab.processes import LabError, Task
 
@@ -17,21 +18,24 @@ FEWEST_TO_WEIGH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One point: SAs, octets of UDP payload, packets in a super-packet, packets in a row for one SA, workers."""
+    """One point: SAs, octets of UDP payload, packets in a super-packet, packets in a row for one SA, workers, ESP."""
 
     sas: int = 1
     size: int = 64
     segments: int = 1
     in_a_row: int = 32
     workers: int = 1
+    esp: str = UDP
 
 
 @dataclass(slots=True)
 class Point:
-    """What a setting gave; without rates when it `failed`, and why."""
+    """What a setting gave; without rates when it `failed`, and why. CPU time of threads is in microseconds a packet."""
 
     setting: Setting
     kpps: list[float] = field(default_factory=list)
+    sending: list[float] = field(default_factory=list)
+    receiving: list[float] = field(default_factory=list)
     install_seconds: float | None = None
     octets_each: float | None = None
     failed: str | None = None
@@ -97,7 +101,7 @@ def measure(setting: Setting, effort: Effort) -> Point:
 def _measure_here(setting: Setting, effort: Effort) -> Point:
     point = Point(setting)
     try:
-        with planes(setting.workers, effort.offload) as pair:
+        with planes(setting.workers, effort.offload, setting.esp) as pair:
             installed = pair.install(setting.sas, effort.patience)
             point.install_seconds = installed.seconds
             point.octets_each = installed.octets_each if setting.sas >= FEWEST_TO_WEIGH else None
@@ -106,22 +110,29 @@ def _measure_here(setting: Setting, effort: Effort) -> Point:
                     effort.seconds, size=setting.size, addresses=setting.sas,
                     in_a_row=setting.in_a_row, segments=setting.segments,
                 )  # fmt: skip
-                point.kpps.append(rate / 1000)
+                point.kpps.append(rate.packets / 1000)
+                point.sending.append(rate.sending)
+                point.receiving.append(rate.receiving)
     except (LabError, OSError, ValueError) as error:
         point.failed = str(error)
     return point
 
 
 def sweep(
-    wanted: Mapping[str, Sequence[int]], base: Setting, effort: Effort, tell: Tell, one: Measure = measure
+    wanted: Mapping[str, Sequence[int]],
+    base: Setting,
+    effort: Effort,
+    tell: Tell,
+    one: Measure = measure,
+    forms: Sequence[str] = (UDP,),
 ) -> dict[str, list[Point]]:
-    """Every axis with its values, in order."""
+    """Every axis with its values, in order, each value with every form of ESP."""
     found: dict[str, list[Point]] = {}
     for name, values in wanted.items():
         found[name] = []
-        for value in values:
-            tell(f"{AXES[name].title}: {value}")
-            point = one(replace(base, **{name: value}), effort)
+        for value, form in itertools.product(values, forms):
+            tell(f"{AXES[name].title}: {value}, {form}")
+            point = one(replace(base, esp=form, **{name: value}), effort)
             if point.failed:
                 tell(point.failed)
             found[name].append(point)
