@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ironswan.bench.scale.planes import FORMS
+from ironswan.bench.scale.planes import FORMS, NOWHERE
 from ironswan.bench.scale.sweep import Effort, Setting, measure
 
 
@@ -20,7 +20,8 @@ def test_packets_arrive_through_every_one_of_many_sas(privileged: None) -> None:
 def test_every_form_of_esp_is_measured_with_the_time_its_threads_took(privileged: None, form: str) -> None:
     point = measure(Setting(esp=form), Effort(seconds=0.3, rounds=1))
     assert point.failed is None
-    assert min(*point.kpps, *point.sending, *point.receiving) > 0
+    assert min(*point.kpps, *point.sending) > 0
+    assert form == NOWHERE or min(point.receiving) > 0
 
 
 def test_sas_that_take_too_long_to_install_are_told(privileged: None) -> None:

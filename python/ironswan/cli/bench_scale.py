@@ -11,7 +11,7 @@ from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import CommandError
 
 AXES = ("sas", "size", "segments", "workers")
-FORMS = ("udp", "plain", "raw")
+FORMS = ("udp", "plain", "raw", "nowhere")
 RESULTS = Path("benches", "results")
 DESCRIPTION = """Measures how the data plane scales, between two namespaces of this machine, with static keys and
 without IKE: packets a second against the SAs in use, the packet size, the packets in a super-packet of the TUN, and

@@ -25,7 +25,7 @@ class LabError(Exception):
     """Something in the lab did not come about; the text says what, for people."""
 
 
-def until(condition: Callable[[], T], seconds: float, what: str, interval: float = 0.01) -> T:
+def until(condition: Callable[[], T | None], seconds: float, what: str, interval: float = 0.01) -> T:
     """Poll until `condition` is true and return its value. Raises LabError when the time is up."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

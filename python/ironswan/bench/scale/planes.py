@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ipaddress
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from ironswan.bench.scale.threads import Threads, known
 from ironswan.bench.scale.threads import seconds as cpu_seconds
 from ironswan.bench.tunnel.link import WIRE, ground
 from ironswan.bench.tunnel.peer import Ground
+from ironswan.lab.namespaces import Namespace
 from ironswan.lab.processes import LabError, until
 
 SUITE, KEYMAT = "aes128gcm16", 20
@@ -26,8 +29,11 @@ NAT_T = 4500
 FIRST = ipaddress.IPv4Address("10.128.0.0")
 REMOTE = "10.128.0.0/10"
 MOST = 1 << 20
-UDP, PLAIN, RAW = "udp", "plain", "raw"
-FORMS = (UDP, PLAIN, RAW)
+UDP, PLAIN, RAW, NOWHERE = "udp", "plain", "raw", "nowhere"
+FORMS = (UDP, PLAIN, RAW, NOWHERE)
+# A link that takes frames, and nobody reads them.
+TAP = "nowhere"
+_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 2, 0x1000
 BUFFER = 32 << 20
 _SO_RCVBUFFORCE, _SOL_UDP, _UDP_SEGMENT = 33, 17, 103
 _LOCAL_TABLE, _SCOPE_HOST, _LOCAL = 255, 254, 2
@@ -86,13 +92,17 @@ class Planes:
             spi, SUITE, keymat, esn=False, local_addr=here, local_port=NAT_T,
             remote_addr=there, remote_port=NAT_T, key_owner=owner, udp_encap=self.esp == UDP,
         )  # fmt: skip
-        if self.esp == PLAIN:
+        if self.esp in (PLAIN, NOWHERE):
             self.left.set_next_hop(handle, *self._next_hop())
         self.left.add_policy(number + 1, [local], [remote])
         self.left.bind_policy(number + 1, handle)
 
     def _next_hop(self) -> tuple[int, int, bytes]:
-        """The right side on the left one's link."""
+        """The right side on the left one's link, or nobody on a link of its own."""
+        if self.esp == NOWHERE:
+            with self.site.left.namespace.netlink() as here:
+                link = here.get_links(here.link_lookup(ifname=TAP)[0])[0]
+            return link["index"], link.get("mtu"), bytes(6)
         with self.site.left.namespace.netlink() as here, self.site.right.namespace.netlink() as there:
             link = here.get_links(here.link_lookup(ifname=WIRE)[0])[0]
             address = there.get_links(there.link_lookup(ifname=WIRE)[0])[0].get("address")
@@ -108,11 +118,13 @@ class Planes:
         until(lambda: self.right.offloads()["esp_rings"], 5, "the right side has packet rings")
 
     def rate(self, seconds: float, *, size: int, addresses: int, in_a_row: int, segments: int) -> Rate:
-        """What arrives of packets of `size` octets of UDP payload, with `segments` in each super-packet."""
+        """What arrives of packets of `size` octets of UDP payload, or leaves where nothing can arrive."""
         threads = self.threads[0].sending, self.threads[1].receiving
         before = self._counted(), [cpu_seconds(each) for each in threads]
         packets = self._send(seconds, size=size, addresses=addresses, in_a_row=in_a_row, segments=segments)
         after = self._counted(), [cpu_seconds(each) for each in threads]
+        if self.esp == NOWHERE:
+            packets = (after[0][0] - before[0][0]) / seconds
         sending, receiving = (
             1e6 * (spent - had) / max(1, number - had_number)
             for spent, had, number, had_number in zip(after[1], before[1], after[0], before[0], strict=True)
@@ -162,7 +174,22 @@ def planes(workers: int, offload: str, esp: str = UDP) -> Iterator[Planes]:
         pair = Planes(site, opened[0], opened[1], (threads[0], threads[1]), esp)
         if esp == PLAIN:
             pair.ring()
+        elif esp == NOWHERE:
+            stack.enter_context(_nowhere(site.left.namespace))
         yield pair
+
+
+@contextlib.contextmanager
+def _nowhere(namespace: Namespace) -> Iterator[None]:
+    with namespace.entered():
+        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with namespace.entered():
+            fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH14x", TAP.encode(), _IFF_TAP | _IFF_NO_PI))
+        namespace.up(TAP)
+        yield
+    finally:
+        os.close(tap)
 
 
 def _route(site: Ground) -> None:

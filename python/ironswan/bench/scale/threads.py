@@ -30,12 +30,19 @@ class Threads:
 
     @classmethod
     def _named(cls, before: frozenset[int], workers: int) -> Threads | None:
-        names = {task: (_TASKS / str(task) / "comm").read_text(encoding="ascii").strip() for task in known() - before}
+        names = {task: _name(task) for task in known() - before}
         sending, receiving = (
             tuple(task for task, name in names.items() if name.startswith("ironswan-") and name.endswith(end))
             for end in ("-out", "-in")
         )
         return cls(sending, receiving) if len(sending) == len(receiving) == workers else None
+
+
+def _name(task: int) -> str:
+    try:
+        return (_TASKS / str(task) / "comm").read_text(encoding="ascii").strip()
+    except OSError:  # it has ended since
+        return ""
 
 
 def seconds(threads: tuple[int, ...]) -> float:
