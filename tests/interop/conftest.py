@@ -6,11 +6,13 @@ IRONSWAN_REQUIRE_PEERS=1 turns a missing peer into a failure, so that a build ma
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from interop_peers import WIRE, Sites, missing_programs, sites
+from routing_daemons import FRR
 
 from ironswan.lab.capture import Capture
 
@@ -53,3 +55,20 @@ def peers(wire: Sites) -> Sites:
     if lacking := missing_programs():
         _absent(f"strongSwan is not complete here: {', '.join(lacking)} missing")
     return wire
+
+
+@pytest.fixture
+def routers(wire: Sites) -> Sites:
+    """Two sites and a wire, with FRR at hand."""
+    if not (FRR / "bgpd").exists():
+        _absent(f"FRR is not here: {FRR}/bgpd missing")
+    return wire
+
+
+@pytest.fixture
+def iperf3() -> str:
+    """The program."""
+    program = shutil.which("iperf3")
+    if program is None:
+        _absent("iperf3 is not here")
+    return str(program)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from interop_peers import INNER, OTHER, Sites, Terms, connected, inbound_spis
+from interop_peers import INNER, OTHER, Sites, Terms, connected, inbound_spis, set_up
 
 from ironswan.lab.processes import until
 from ironswan.lab.traffic import SequencedStream, Transfer, ping
@@ -60,3 +60,18 @@ def test_the_interface_comes_and_goes_with_the_configuration(wire: Sites) -> Non
     left.configure(Terms().text("left"))
     left.command("reload")
     until(lambda: "tun-a" not in wire.left.interfaces(), 10, "the interface is gone")
+
+
+@pytest.mark.parametrize("initiator", ["ironswan", "charon"])
+def test_strongswan_with_selectors_of_its_own_is_reached_through_the_interface(peers: Sites, initiator: str) -> None:
+    """Ours cover everything and are narrowed to the peer's (RFC 7296 2.9); our routes choose, as with any other."""
+    ours, charon = peers.ironswan(EVERYTHING), peers.charon()
+    set_up(ours, charon, initiator)
+    here, there = peers.hosts
+    peers.left.add_device_route(f"{INNER['right']}/32", "tun-a", INNER["left"])
+    assert connected(peers)
+    before = inbound_spis(ours)
+    ours.command("rekey", kind="child", name="c", timeout=10)
+    until(lambda: inbound_spis(ours) and not inbound_spis(ours) & before, 15, "a new Child SA")
+    assert Transfer(here, there, 5_000_000).intact(20)
+    assert Transfer(there, here, 5_000_000).intact(20)
