@@ -4,6 +4,7 @@ import itertools
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 from two_gateways import INNER, OUTER, inside, run, wait_for, whole
@@ -224,3 +225,15 @@ def test_ike_goes_to_the_first_worker(make_pair):
         pair.a.plane.send(OUTER["a"], 4500, OUTER["b"], 4500, message)
         assert pair.b.hear(_native.IkeDatagram).data == message
     assert each_worker(pair.b, "ike_datagrams") == [20, 0, 0]
+
+
+def test_only_the_threads_that_carry_packets_have_the_niceness_asked_for(make_pair):
+    def niceness():
+        tasks = list(Path("/proc/self/task").iterdir())
+        names = {(task / "comm").read_text().strip(): os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks}
+        return {name: nice for name, nice in names.items() if name.startswith("ironswan-")}
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    make_pair(nice=-7)
+    wait_for(lambda: niceness() == {"ironswan-0-out": -7, "ironswan-0-in": -7})
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own

@@ -157,6 +157,13 @@ SETTINGS = (
         "pairs of threads that carry packets, one thread a direction; `auto`: a pair for each CPU we may use",
         "workers",
     ),
+    Key(
+        "nice",
+        v.integer(-20, 19),
+        "-10",
+        "niceness of these threads; what is below the gateway's own needs `CAP_SYS_NICE`, and else stays",
+        "nice",
+    ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32

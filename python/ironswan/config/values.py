@@ -73,7 +73,7 @@ def integer(low: int, high: int) -> Kind[int]:
     """A whole number."""
 
     def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,12}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"-?\d{1,12}", text) or not low <= int(text) <= high:
             raise ValueError("out of range")
         return int(text)
 

@@ -15,11 +15,13 @@ def open_dataplane(
     nat_t_port: int = 4500,
     mark: int = 0,
     offloads: str = "auto",
+    nice: int = 0,
 ) -> DataPlane:
     """Create the TUN device, bind the UDP ports and start the workers, in this thread's network namespace.
 
     `workers` 0: as many as there are CPUs for this process.
-    `offloads` is "auto", "on" (an error where the kernel has none) or "off". Raises OSError.
+    `offloads` is "auto", "on" (an error where the kernel has none) or "off". `nice` is the niceness of the workers'
+    threads, -20 to 19; without the privilege theirs stays. Raises OSError.
     """
     return _native.DataPlane(
         tun_name=tun_name,
@@ -29,4 +31,5 @@ def open_dataplane(
         nat_t_port=nat_t_port,
         mark=mark,
         offloads=offloads,
+        nice=nice,
     )

@@ -136,6 +136,7 @@ def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
             ike_port=settings.port,
             nat_t_port=settings.port_nat_t,
             mark=MARK,
+            nice=settings.nice,
         )
     except OSError as error:
         raise CommandError(ExitCode.PERMISSION, obstacle(error, settings, tun_name)) from None

@@ -155,6 +155,8 @@ class Settings:
     mss_clamp: bool = True
     workers: int = 1
     """0: as many as there are CPUs."""
+    nice: int = -10
+    """Niceness of the threads that carry packets."""
 
 
 @dataclass(frozen=True, slots=True)

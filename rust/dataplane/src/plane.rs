@@ -28,6 +28,7 @@ use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
 use crate::station::{self, Station};
+use crate::sys;
 use crate::transport::{Mode, Rebuild};
 use crate::tun::{OffloadMode, Tun};
 use crate::vnet;
@@ -54,6 +55,8 @@ pub struct Options {
     pub mark: u32,
     /// Segmentation offloads.
     pub offloads: OffloadMode,
+    /// Niceness of the workers' threads, -20 to 19; without the privilege theirs stays.
+    pub nice: i32,
 }
 
 /// What workers and control side share.
@@ -150,11 +153,15 @@ impl DataPlane {
             next_worker: AtomicUsize::new(0),
             nat_t_port: options.nat_t_port,
         };
+        let nice = options.nice;
         for (index, direction) in (0..workers).flat_map(|index| Direction::ALL.map(|direction| (index, direction))) {
             let shared = Arc::clone(&plane.shared);
             let name = if direction == Direction::Out { "out" } else { "in" };
             let thread = std::thread::Builder::new().name(format!("ironswan-{index}-{name}"));
-            let thread = thread.spawn(move || worker::run(&shared, index, direction))?;
+            let thread = thread.spawn(move || {
+                sys::set_niceness(nice);
+                worker::run(&shared, index, direction);
+            })?;
             plane.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(plane)
