@@ -26,6 +26,7 @@ class Installed:
     handle: int | None
     interface: int = 0
     seen_packets: int = 0
+    replaced: bool = False
 
     @property
     def target(self) -> tuple[str, str]:
@@ -72,6 +73,8 @@ class Children:
             raise
         keyless = dataclasses.replace(child, keymat_in=b"", keymat_out=b"")
         self._installed[child.child_id] = Installed(keyless, handle, interface)
+        if child.replaces is not None and (old := self._installed.get(child.replaces)):
+            old.replaced = True
         self._policies.join(child.child_id, (child.connection, child.name), child.ts_local, child.ts_remote)
         if outbound:
             self.outbound_ready(child.child_id)
@@ -146,6 +149,15 @@ class Children:
         self.own.gone(entry.child, policy)
         self._dataplane.remove_inbound(entry.child.inbound_spi)
         return self._installed.pop(child_id)
+
+    def is_left_over(self, child_id: int) -> bool:
+        """Whether another has taken its place."""
+        entry = self._installed.get(child_id)
+        return entry is not None and entry.replaced
+
+    def serves(self, target: tuple[str, str]) -> bool:
+        """Whether there is an SA of a child whose place none has taken."""
+        return any(entry.target == target and not entry.replaced for entry in self)
 
     def moved(self, ike_id: int, local: Endpoint, remote: Endpoint) -> None:
         """The IKE SA's endpoints changed: its children's outbound halves follow."""

@@ -306,11 +306,13 @@ class Gateway:
             log.info("%s/%s was rekeyed", *target)
 
     def _child_removed(self, event: ev.ChildRemoved) -> None:
+        # After a rekey the old SA still receives for a while: it is not what its child lives by.
+        was_left_over = self.children.is_left_over(event.child_id)
         entry = self.children.removed(event.child_id)
         self.protection.changed()
         self.tidy_interfaces()
         target = (event.connection, event.name)
-        if entry is None or any(other.target == target for other in self.children):
+        if entry is None or was_left_over or self.children.serves(target):
             return
         log.info("%s/%s is down: %s", *target, plain(event.reason))
         self.upkeep.ended(target, event.end_action)

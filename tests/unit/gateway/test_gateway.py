@@ -183,6 +183,20 @@ def test_child_closed_by_the_peer_comes_back_with_close_action_start() -> None:
     play(scenario, left=configuration("left", children=(child("left", close_action=EndAction.START),)))
 
 
+def test_close_action_does_not_wait_for_what_is_left_of_an_sa_that_was_rekeyed() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        await left.do("up", name="lan")
+        (first,) = left.spis
+        await left.do("rekey", kind="child", name="lan")
+        await left.until(lambda: len(left.spis) == 2)
+        before = left.spis
+        await right.do("down", name="home/lan")
+        await left.until(lambda: left.spis - before)
+        assert first in left.spis
+
+    play(scenario, left=configuration("left", children=(child("left", close_action=EndAction.START),)))
+
+
 def test_child_closed_by_the_peer_is_trapped_with_close_action_trap() -> None:
     async def scenario(left: Side, right: Side) -> None:
         await left.do("up", name="lan")
