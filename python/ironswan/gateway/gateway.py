@@ -295,7 +295,7 @@ class Gateway:
         if policy is not None and is_static(policy):
             self.protection.hold(target, child.ts_local, child.ts_remote)
         self.protection.changed()
-        self.paths.installed(self.now)
+        self.paths.installed(child.child_id, self.now)
         if child.replaces is None:
             ours, theirs = (", ".join(map(str, ts)) for ts in (child.ts_local, child.ts_remote))
             self.upkeep.arrived(target)
@@ -319,7 +319,7 @@ class Gateway:
 
     def _endpoint_changed(self, event: ev.EndpointChanged) -> None:
         self.children.moved(event.ike_id, event.local, event.remote)
-        self.paths.moved(self.now)
+        self.paths.moved(event.ike_id, self.now)
 
     def _ike_established(self, event: ev.IkeEstablished) -> None:
         who = f"{plain(event.local_id)} and {plain(event.remote_id)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ironswan.gateway.children import Children, Installed
     from ironswan.gateway.icmp import TooBig
     from ironswan.policy.selectors import Address
+
+    Path = tuple[Address, Address]
 
 REFRESH = 30.0
 # RFC 4301 section 8.2.2 leaves the time to us; RFC 1191 section 6.3 says ten minutes before more is tried again.
@@ -55,10 +57,11 @@ class PathMtus:
         self._children = children
         self._routes = routes
         self._configured = configured
-        self._by_route: dict[tuple[Address, Address], int] = {}
+        self._by_route: dict[Path, int] = {}
         self._reported: dict[Address, _Believed] = {}
         self._known: dict[int, PathMtu] = {}
         self._sas: dict[tuple[Address, int], Installed] = {}
+        self._fresh: set[int] = set()
         self._asked = -REFRESH
         self._task: asyncio.Task[None] | None = None
 
@@ -66,62 +69,73 @@ class PathMtus:
         """What is known of the path of an outbound SA."""
         return None if handle is None else self._known.get(handle)
 
-    def changed(self) -> None:
-        """There are new SAs, or old ones have moved: ask soon."""
-        self._asked = -REFRESH
+    def changed(self, *child_ids: int) -> None:
+        """These Child SAs are new, or have moved: ask for them at the next tick."""
+        self._fresh.update(child_ids)
+        for entry in filter(None, map(self._children.get, child_ids)):
+            # Another path may leave other room with as many octets.
+            self._known.pop(entry.handle or 0, None)
 
     def tick(self, now: float) -> None:
-        """Forget what was believed long enough; ask for the routes when it is time."""
+        """Forget what was believed long enough; ask for the routes of new SAs, and of all when it is time."""
         expired = [remote for remote, believed in self._reported.items() if now >= believed.until]
         for remote in expired:
             del self._reported[remote]
         if expired:
-            self._apply()
-        if now - self._asked >= REFRESH and (self._task is None or self._task.done()):
-            self._asked = now
-            self._task = asyncio.get_running_loop().create_task(self._refresh())
+            self._apply(self._children)
+        due = now - self._asked >= REFRESH
+        if (due or self._fresh) and (self._task is None or self._task.done()):
+            self._asked = now if due else self._asked
+            self._task = asyncio.get_running_loop().create_task(self._refresh(everything=due))
 
     def report(self, report: TooBig, now: float) -> bool:
         """Believe a router, if it quotes an SA of ours and says less than is known; whether it was believed."""
         entry = self._sas.get((report.remote, report.spi))
         path = self.of(entry.handle) if entry else None
         octets = max(report.mtu, _LEAST[report.remote.version])
-        if entry is None or path is None or path.origin == "configuration" or octets >= path.octets:
+        if path is None or path.origin == "configuration" or octets >= path.octets:
             return False
         log.info("the path to %s carries %d octets, a router says; it was %d", report.remote, octets, path.octets)
         self._reported[report.remote] = _Believed(octets, now + BELIEVED_FOR)
-        self._apply()
+        self._apply(entry for entry in self._children if entry.child.remote.address == report.remote)
         return True
 
-    async def _refresh(self) -> None:
-        paths = {self._path(entry) for entry in self._children if entry.handle is not None}
-        found = {path: await self._routes.route_mtu(*path) for path in paths}
-        self._by_route = {path: mtu for path, mtu in found.items() if mtu is not None}
-        self._apply()
+    async def _refresh(self, *, everything: bool) -> None:
+        fresh, self._fresh = self._fresh, set()
+        entries = list(self._children) if everything else list(filter(None, map(self._children.get, fresh)))
+        found = {}
+        for path in {_path(entry) for entry in entries if entry.handle is not None}:
+            mtu = await self._routes.route_mtu(*path)
+            if mtu is not None:
+                found[path] = mtu
+        if everything:
+            handles = {entry.handle for entry in self._children}
+            self._known = {handle: path for handle, path in self._known.items() if handle in handles}
+            self._sas, self._by_route = {}, found
+        self._by_route |= found
+        self._apply(entries)
 
-    @staticmethod
-    def _path(entry: Installed) -> tuple[Address, Address]:
-        return entry.child.local.address, entry.child.remote.address
-
-    def _apply(self) -> None:
-        known, sas = {}, {}
-        for entry in self._children:
+    def _apply(self, entries: Iterable[Installed]) -> None:
+        for entry in entries:
             if entry.handle is None:
                 continue
-            sas[entry.child.remote.address, entry.child.outbound_spi] = entry
+            self._sas[entry.child.remote.address, entry.child.outbound_spi] = entry
             octets, origin = self._octets(entry)
             had = self._known.get(entry.handle)
             if had is None or (had.octets, had.origin) != (octets, origin):
-                had = PathMtu(octets, origin, self._dataplane.set_path_mtu(entry.handle, octets))
-            known[entry.handle] = had
-        self._known, self._sas = known, sas
+                inner = self._dataplane.set_path_mtu(entry.handle, octets)
+                self._known[entry.handle] = PathMtu(octets, origin, inner)
 
     def _octets(self, entry: Installed) -> tuple[int, str]:
         remote = entry.child.remote.address
         if configured := self._configured(entry.child.connection):
             return max(configured, _LEAST[remote.version]), "configuration"
-        by_route = self._by_route.get(self._path(entry), 0)
+        by_route = self._by_route.get(_path(entry), 0)
         believed = self._reported.get(remote)
         if believed and (not by_route or believed.octets < by_route):
             return believed.octets, "report"
         return by_route, "route"
+
+
+def _path(entry: Installed) -> Path:
+    return entry.child.local.address, entry.child.remote.address

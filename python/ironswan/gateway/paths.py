@@ -35,15 +35,16 @@ class Paths:
         self.next_hops.tick(now)
         self.mtus.tick(now)
 
-    def installed(self, now: float) -> None:
+    def installed(self, child_id: int, now: float) -> None:
         """There is a new SA."""
-        self.mtus.changed()
+        self.mtus.changed(child_id)
         self.tick(now)
 
-    def moved(self, now: float) -> None:
-        """Addresses of SAs have changed."""
+    def moved(self, ike_id: int, now: float) -> None:
+        """Addresses of an IKE SA's children have changed."""
         self.next_hops.moved()
-        self.mtus.changed()
+        children = self._gateway.children
+        self.mtus.changed(*(entry.child.child_id for entry in children if entry.child.ike_id == ike_id))
         self.mtus.tick(now)
 
     def _configured(self, name: str) -> int:

@@ -9,11 +9,8 @@ use crate::endpoint::{Control, RawAddress};
 use crate::inbound::SLOT_BITS;
 use crate::sys::{check, check_size, set_option, set_option_raw};
 
-/// What a socket may hold that was not read yet: some milliseconds of a fast stream. More would not carry more, but make all who
-/// share the tunnel wait, and leave the processor's caches.
-const RECEIVE_BUFFER: i32 = 2 << 20;
-/// What of ours may wait for the link.
-const SEND_BUFFER: i32 = 1 << 20;
+/// What a socket may hold: some milliseconds of a fast stream. More would carry no more, but make all who share the tunnel wait.
+const BUFFER: i32 = 4 << 20;
 /// Ignore path MTU reports, which anybody can forge, and let the kernel fragment after ESP.
 const IP_PMTUDISC_OMIT: i32 = 5;
 
@@ -129,10 +126,8 @@ impl UdpSocket {
 
 /// Asks for large buffers, or as large as an unprivileged process may have.
 pub fn set_buffers(fd: RawFd) -> io::Result<()> {
-    for (force, plain, size) in
-        [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, RECEIVE_BUFFER), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SEND_BUFFER)]
-    {
-        set_option(fd, libc::SOL_SOCKET, force, size).or_else(|_| set_option(fd, libc::SOL_SOCKET, plain, size))?;
+    for (force, plain) in [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)] {
+        set_option(fd, libc::SOL_SOCKET, force, BUFFER).or_else(|_| set_option(fd, libc::SOL_SOCKET, plain, BUFFER))?;
     }
     Ok(())
 }
