@@ -39,9 +39,6 @@ pub struct Encr {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// AES-GCM by *ring*.
-    Gcm16,
-    /// AES-GCM with other ICVs and keys.
     Gcm,
     Ccm,
     ChaCha20Poly1305,
@@ -73,8 +70,8 @@ macro_rules! encr {
 
 /// Every encryption algorithm. Lengths are in octets.
 pub static ENCR: &[Encr] = encr! {
-    "aes128gcm16"         20 key 16 salt 4 iv 8  icv 16 block 4  "RFC 4106" 128 Default  Gcm16;
-    "aes256gcm16"         20 key 32 salt 4 iv 8  icv 16 block 4  "RFC 4106" 256 Default  Gcm16;
+    "aes128gcm16"         20 key 16 salt 4 iv 8  icv 16 block 4  "RFC 4106" 128 Default  Gcm;
+    "aes256gcm16"         20 key 32 salt 4 iv 8  icv 16 block 4  "RFC 4106" 256 Default  Gcm;
     "chacha20poly1305"    28 key 32 salt 4 iv 8  icv 16 block 4  "RFC 7634" 256 Default  ChaCha20Poly1305;
     "aes192gcm16"         20 key 24 salt 4 iv 8  icv 16 block 4  "RFC 4106" 192 Optional Gcm;
     "aes128gcm12"         19 key 16 salt 4 iv 8  icv 12 block 4  "RFC 4106" 128 Optional Gcm;
@@ -92,9 +89,9 @@ pub static ENCR: &[Encr] = encr! {
     "aes128ccm8"          14 key 16 salt 3 iv 8  icv 8  block 4  "RFC 4309" 128 Optional Ccm;
     "aes192ccm8"          14 key 24 salt 3 iv 8  icv 8  block 4  "RFC 4309" 192 Optional Ccm;
     "aes256ccm8"          14 key 32 salt 3 iv 8  icv 8  block 4  "RFC 4309" 256 Optional Ccm;
-    "aes128gcm16iiv"      30 key 16 salt 4 iv 0  icv 16 block 4  "RFC 8750" 128 Optional Gcm16;
+    "aes128gcm16iiv"      30 key 16 salt 4 iv 0  icv 16 block 4  "RFC 8750" 128 Optional Gcm;
     "aes192gcm16iiv"      30 key 24 salt 4 iv 0  icv 16 block 4  "RFC 8750" 192 Optional Gcm;
-    "aes256gcm16iiv"      30 key 32 salt 4 iv 0  icv 16 block 4  "RFC 8750" 256 Optional Gcm16;
+    "aes256gcm16iiv"      30 key 32 salt 4 iv 0  icv 16 block 4  "RFC 8750" 256 Optional Gcm;
     "aes128ccm8iiv"       29 key 16 salt 3 iv 0  icv 8  block 4  "RFC 8750" 128 Optional Ccm;
     "aes192ccm8iiv"       29 key 24 salt 3 iv 0  icv 8  block 4  "RFC 8750" 192 Optional Ccm;
     "aes256ccm8iiv"       29 key 32 salt 3 iv 0  icv 8  block 4  "RFC 8750" 256 Optional Ccm;

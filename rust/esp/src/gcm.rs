@@ -1,4 +1,4 @@
-//! AES-GCM (NIST SP 800-38D) where *ring* has none: short ICVs, 192-bit keys, and authentication alone (GMAC).
+//! AES-GCM (NIST SP 800-38D) on any processor, for what *ring* has not: short ICVs, 192-bit keys, and authentication alone (GMAC).
 
 use cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};
 use ctr::{Ctr32BE, CtrCore};
@@ -49,7 +49,7 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit> Gcm<C> {
 }
 
 /// The counter block of a nonce, with which the tag is masked.
-fn first_counter(nonce: &[u8]) -> [u8; BLOCK] {
+pub(crate) fn first_counter(nonce: &[u8]) -> [u8; BLOCK] {
     let mut counter = [0; BLOCK];
     counter[..NONCE].copy_from_slice(nonce);
     counter[BLOCK - 1] = 1;
@@ -58,6 +58,8 @@ fn first_counter(nonce: &[u8]) -> [u8; BLOCK] {
 
 impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + Send + Sync> AeadKey for Gcm<C> {
     const SALT: usize = 4;
+    // As everywhere with GCM: packets are as long whatever the processor can.
+    const PREFERRED_ALIGNMENT: usize = BLOCK;
 
     fn icv_len(&self) -> usize {
         self.icv_len

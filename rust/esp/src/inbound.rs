@@ -122,9 +122,11 @@ impl InboundSa {
         {
             let window = self.window.locked();
             for (packet, result) in packets.iter().zip(results.iter_mut()) {
-                // What the packet holds is written by finish.
-                let planned = |sequence_number| Opened { range: 0..0, next_header: 0, sequence_number };
-                *result = self.plan(packet).and_then(|low| check(&window, low)).map(planned);
+                *result = match self.plan(packet).and_then(|low| check(&window, low)) {
+                    // What the packet holds is written by finish.
+                    Ok(sequence_number) => Ok(Opened { range: 0..0, next_header: 0, sequence_number }),
+                    Err(reason) => Err(reason),
+                };
             }
         }
         for (packets, results) in packets.chunks_mut(SIDE_BY_SIDE).zip(results.chunks_mut(SIDE_BY_SIDE)) {

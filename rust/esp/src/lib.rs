@@ -32,6 +32,8 @@ mod shared_window;
 mod suite;
 mod sync;
 mod transform;
+#[cfg(target_arch = "x86_64")]
+mod wide_gcm;
 mod window;
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ use crate::gmac::NullWithGmac;
 use crate::integ::{INTEG, Integ};
 use crate::ring_key::RingKey;
 use crate::transform::Transform;
+#[cfg(target_arch = "x86_64")]
+use crate::wide_gcm::{KEYS_128, KEYS_192, KEYS_256, WideGcm};
 
 /// A suite of ESP, named as in a proposal: `aes128gcm16`, `aes128-sha256`.
 #[derive(Clone, Copy)]
@@ -86,7 +88,6 @@ impl Suite {
         let (salt, integ_key) = rest.split_at_checked(self.encr.salt_len)?;
         let keys = Keys { suite: self, key, salt, integ_key, esn };
         match self.encr.kind {
-            Kind::Gcm16 => keys.aead(RingKey::aes_gcm(key)?),
             Kind::ChaCha20Poly1305 => keys.aead(RingKey::chacha20_poly1305(key)?),
             Kind::Gcm => keys.gcm(),
             Kind::Ccm => keys.ccm(),
@@ -118,12 +119,29 @@ impl Keys<'_> {
         Some(Erased::new(Box::new(Composed::new(cipher, mac, self.esn))))
     }
 
+    /// By the fastest implementation there is of it.
     fn gcm(&self) -> Option<Erased<dyn Transform>> {
         let icv_len = self.suite.encr.icv_len;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(transform) = self.wide_gcm(icv_len) {
+            return Some(transform);
+        }
+        if let Some(key) = RingKey::aes_gcm(self.key).filter(|key| key.icv_len() == icv_len) {
+            return self.aead(key);
+        }
         match self.key.len() {
             16 => self.aead(Gcm::<Aes128>::new(self.key, icv_len)?),
             24 => self.aead(Gcm::<Aes192>::new(self.key, icv_len)?),
             _ => self.aead(Gcm::<Aes256>::new(self.key, icv_len)?),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn wide_gcm(&self, icv_len: usize) -> Option<Erased<dyn Transform>> {
+        match self.key.len() {
+            16 => self.aead(WideGcm::<KEYS_128>::new(self.key, icv_len)?),
+            24 => self.aead(WideGcm::<KEYS_192>::new(self.key, icv_len)?),
+            _ => self.aead(WideGcm::<KEYS_256>::new(self.key, icv_len)?),
         }
     }
 

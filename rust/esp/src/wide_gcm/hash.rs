@@ -1,0 +1,72 @@
+//! GHASH over vectors of four blocks.
+//!
+//! The standard numbers the bits of a block from the left; here a block's octets are reversed, so that a product of two blocks
+//! is one bit too far right. The hash key is shifted once instead ([`hash_key`]), and every product with it is in place.
+
+use std::arch::x86_64::{
+    __m128i, __m512i, _mm_set_epi64x, _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
+    _mm256_xor_si256, _mm512_broadcast_i32x4, _mm512_castsi512_si256, _mm512_clmulepi64_epi128,
+    _mm512_extracti64x4_epi64, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+};
+
+/// The upper half of the field's polynomial with its bits reversed, without x^128: x^127 + x^126 + x^121. The lower half is 1.
+const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;
+/// A function of three bits, as truth table.
+const XOR: i32 = 0x96;
+/// The halves of every block, exchanged.
+const SWAP_HALVES: i32 = 0x4e;
+
+/// The hash key as multiplier, of the block that encrypts to it: shifted by a bit, reduced.
+pub(super) fn hash_key(block: [u8; 16]) -> u128 {
+    let key = u128::from_be_bytes(block);
+    let carry = 0_u128.wrapping_sub(key >> 127);
+    (key << 1) ^ (carry & ((u128::from(POLYNOMIAL) << 64) | 1))
+}
+
+/// A sum of products, not yet reduced: the low and high halves of each, and the crosswise ones between.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
+    low: __m512i,
+    middle: __m512i,
+    high: __m512i,
+}
+
+impl Sum {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn zero() -> Self {
+        let zero = _mm512_setzero_si512();
+        Self { low: zero, middle: zero, high: zero }
+    }
+
+    /// Adds each block times the power beside it.
+    #[inline]
+    #[target_feature(enable = "avx512f,vpclmulqdq")]
+    pub(super) fn add(&mut self, blocks: __m512i, powers: __m512i) {
+        self.low = _mm512_xor_si512(self.low, _mm512_clmulepi64_epi128::<0x00>(blocks, powers));
+        self.high = _mm512_xor_si512(self.high, _mm512_clmulepi64_epi128::<0x11>(blocks, powers));
+        let crosswise = _mm512_clmulepi64_epi128::<0x01>(blocks, powers);
+        self.middle = xor(self.middle, crosswise, _mm512_clmulepi64_epi128::<0x10>(blocks, powers));
+    }
+
+    /// The sum as one block. The polynomial's lower half is 1, so 64 bits fold at a time with one product each: that with 1 is
+    /// an exchange of halves.
+    #[inline]
+    #[target_feature(enable = "avx512f,vpclmulqdq")]
+    pub(super) fn reduce(self) -> __m128i {
+        let polynomial = _mm512_broadcast_i32x4(_mm_set_epi64x(POLYNOMIAL.cast_signed(), 0));
+        let fold = |to: __m512i, from: __m512i| {
+            let product = _mm512_clmulepi64_epi128::<0x01>(polynomial, from);
+            xor(to, _mm512_shuffle_epi32::<SWAP_HALVES>(from), product)
+        };
+        let four = fold(self.high, fold(self.middle, self.low));
+        let two = _mm256_xor_si256(_mm512_castsi512_si256(four), _mm512_extracti64x4_epi64::<1>(four));
+        _mm_xor_si128(_mm256_castsi256_si128(two), _mm256_extracti128_si256::<1>(two))
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn xor(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
+    _mm512_ternarylogic_epi64::<XOR>(a, b, c)
+}

@@ -1,0 +1,255 @@
+//! Encryption and hash in one pass, four blocks a vector.
+
+use std::arch::x86_64::{
+    __m128i, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm_set_epi8, _mm_set_epi64x, _mm_shuffle_epi8,
+    _mm_storeu_si128, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
+    _mm512_alignr_epi64, _mm512_broadcast_i32x4, _mm512_castsi512_si128, _mm512_loadu_si512, _mm512_mask_mov_epi32,
+    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_mov_epi8,
+    _mm512_set_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
+    _mm512_zextsi128_si512,
+};
+
+use super::BLOCK;
+use super::hash::{Sum, hash_key};
+use super::schedule::round_keys;
+
+/// Octets of a vector.
+const VECTOR: usize = 4 * BLOCK;
+/// Vectors whose blocks are encrypted at a time; fewer would wait for each other's rounds.
+const VECTORS: usize = 4;
+/// Octets that are hashed with one reduction.
+const CHUNK: usize = VECTORS * VECTOR;
+/// Blocks of the packet in the first vector, whose fourth block is the tag's counter, or the associated data.
+const FIRST: usize = 3;
+/// The most blocks that are summed up: what is just not a chunk, and the lengths.
+const POWERS: usize = 4 * VECTORS + 1;
+
+/// A key's schedule.
+pub(super) struct Key<const KEYS: usize> {
+    /// The hash key's powers, the highest first.
+    powers: [u128; POWERS],
+    round_keys: [u128; KEYS],
+}
+
+impl<const KEYS: usize> Key<KEYS> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    pub(super) fn new(key: &[u8]) -> Self {
+        let mut made = Self { powers: [0; POWERS], round_keys: round_keys(key) };
+        let [zeros] = encrypt(&made.wide_round_keys(), [_mm512_setzero_si512()]);
+        let hash_key = hash_key(octets(_mm512_castsi512_si128(zeros)));
+        let mut power = hash_key;
+        for place in made.powers.iter_mut().rev() {
+            *place = power;
+            let mut product = Sum::zero();
+            product.add(_mm512_zextsi128_si512(block(power)), _mm512_zextsi128_si512(block(hash_key)));
+            power = u128::from_le_bytes(octets(product.reduce()));
+        }
+        made
+    }
+
+    /// Encrypts (`SEAL`) or decrypts `body`, and gives its tag. `counter` is the counter block of the tag.
+    ///
+    /// # Panics
+    ///
+    /// When `associated` is longer than a block.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    pub(super) fn crypt<const SEAL: bool>(
+        &self,
+        counter: [u8; BLOCK],
+        associated: &[u8],
+        body: &mut [u8],
+    ) -> [u8; BLOCK] {
+        let bits = |octets: &[u8]| (8 * octets.len() as u64).cast_signed();
+        let lengths = _mm_set_epi64x(bits(associated), bits(body));
+        let lengths = _mm512_broadcast_i32x4(lengths);
+        let blocks = body.len().div_ceil(BLOCK);
+        let (first, rest) = body.split_at_mut(body.len().min(FIRST * BLOCK));
+        let (chunks, mut rest) = rest.as_chunks_mut::<CHUNK>();
+        let mut stream = KeyStream::new(self, counter);
+
+        // The counter of the tag comes before those of the packet, and the associated data is hashed before it: both stand
+        // behind its first three blocks instead, where they are in nobody's way.
+        let [masks] = stream.next();
+        let tag_mask = _mm512_castsi512_si128(masks);
+        let mut hashed = apply::<SEAL>(rotate(masks), first);
+        hashed = _mm512_mask_mov_epi32(hashed, place(3), _mm512_broadcast_i32x4(load_short(associated)));
+        if blocks < FIRST {
+            hashed = _mm512_mask_mov_epi32(hashed, place(blocks), lengths);
+        }
+        let all = 1 + blocks + 1;
+        let mut sum = Sum::zero();
+        sum.add(hashed, rotate(self.powers(if all > POWERS { 4 } else { all })));
+        // What was hashed before is added to the first block of what comes next.
+        let mut before = _mm512_setzero_si512();
+        if all > POWERS {
+            before = _mm512_zextsi128_si512(sum.reduce());
+            sum = Sum::zero();
+        }
+        let mut blocks_left = (blocks + 1).saturating_sub(FIRST);
+        for chunk in chunks {
+            let masks: [_; VECTORS] = stream.next();
+            for (i, (octets, mask)) in chunk.as_chunks_mut::<VECTOR>().0.iter_mut().zip(masks).enumerate() {
+                let hashed = _mm512_xor_si512(apply_whole::<SEAL>(mask, octets), before);
+                before = _mm512_setzero_si512();
+                sum.add(hashed, self.powers(4 * (VECTORS - i)));
+            }
+            before = _mm512_zextsi128_si512(sum.reduce());
+            sum = Sum::zero();
+            blocks_left -= 4 * VECTORS;
+        }
+        while blocks_left > 0 {
+            let (octets, behind) = rest.split_at_mut(rest.len().min(VECTOR));
+            rest = behind;
+            let [mask] = stream.next();
+            let mut hashed = apply::<SEAL>(mask, octets);
+            if blocks_left <= 4 {
+                hashed = _mm512_mask_mov_epi32(hashed, place(blocks_left - 1), lengths);
+            }
+            sum.add(_mm512_xor_si512(hashed, before), self.powers(blocks_left));
+            before = _mm512_setzero_si512();
+            blocks_left = blocks_left.saturating_sub(4);
+        }
+        let reverse = _mm512_castsi512_si128(reverse());
+        octets(_mm_xor_si128(_mm_shuffle_epi8(sum.reduce(), reverse), tag_mask))
+    }
+
+    /// Four powers of the hash key, the highest first; zeros behind the lowest, for a vector of fewer blocks.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn powers(&self, highest: usize) -> __m512i {
+        let powers = &self.powers[POWERS - highest..];
+        let there = ((1_u16 << (2 * powers.len().min(4))) - 1) as u8;
+        // SAFETY: of the memory only the powers that are there are read.
+        unsafe { _mm512_maskz_loadu_epi64(there, powers.as_ptr().cast()) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn wide_round_keys(&self) -> [__m512i; KEYS] {
+        let mut wide = [_mm512_setzero_si512(); KEYS];
+        for (wide, key) in wide.iter_mut().zip(&self.round_keys) {
+            *wide = _mm512_broadcast_i32x4(block(*key));
+        }
+        wide
+    }
+}
+
+/// The blocks that are added to a packet, from the counter block on.
+struct KeyStream<const KEYS: usize> {
+    round_keys: [__m512i; KEYS],
+    /// The next four counter blocks, reversed.
+    counters: __m512i,
+}
+
+impl<const KEYS: usize> KeyStream<KEYS> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn new(key: &Key<KEYS>, counter: [u8; BLOCK]) -> Self {
+        let first = _mm512_broadcast_i32x4(load_short(&counter));
+        let counters = _mm512_add_epi32(first, _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0));
+        Self { round_keys: key.wide_round_keys(), counters }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,vaes")]
+    fn next<const N: usize>(&mut self) -> [__m512i; N] {
+        let mut blocks = [_mm512_setzero_si512(); N];
+        for blocks in &mut blocks {
+            *blocks = _mm512_shuffle_epi8(self.counters, reverse());
+            let four = _mm512_set_epi32(0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4);
+            self.counters = _mm512_add_epi32(self.counters, four);
+        }
+        encrypt(&self.round_keys, blocks)
+    }
+}
+
+/// AES (FIPS 197 5.1).
+#[inline]
+#[target_feature(enable = "avx512f,vaes")]
+fn encrypt<const KEYS: usize, const N: usize>(keys: &[__m512i; KEYS], mut blocks: [__m512i; N]) -> [__m512i; N] {
+    for blocks in &mut blocks {
+        *blocks = _mm512_xor_si512(*blocks, keys[0]);
+    }
+    for key in &keys[1..KEYS - 1] {
+        for blocks in &mut blocks {
+            *blocks = _mm512_aesenc_epi128(*blocks, *key);
+        }
+    }
+    for blocks in &mut blocks {
+        *blocks = _mm512_aesenclast_epi128(*blocks, keys[KEYS - 1]);
+    }
+    blocks
+}
+
+/// Adds `mask` to the octets, of which there are at most as many, and gives the ciphertext as it is hashed: reversed, with
+/// zeros behind it.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn apply<const SEAL: bool>(mask: __m512i, octets: &mut [u8]) -> __m512i {
+    let there = ((1_u128 << octets.len().min(VECTOR)) - 1) as u64;
+    // SAFETY: of the memory only the octets that are there are read.
+    let before = unsafe { _mm512_maskz_loadu_epi8(there, octets.as_ptr().cast()) };
+    let after = _mm512_xor_si512(before, mask);
+    // SAFETY: of the memory only the octets that are there are written.
+    unsafe { _mm512_mask_storeu_epi8(octets.as_mut_ptr().cast(), there, after) };
+    let ciphertext = if SEAL { _mm512_maskz_mov_epi8(there, after) } else { before };
+    _mm512_shuffle_epi8(ciphertext, reverse())
+}
+
+/// As [`apply`], for a whole vector.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn apply_whole<const SEAL: bool>(mask: __m512i, octets: &mut [u8; VECTOR]) -> __m512i {
+    // SAFETY: the array is a vector long.
+    let before = unsafe { _mm512_loadu_si512(octets.as_ptr().cast()) };
+    let after = _mm512_xor_si512(before, mask);
+    // SAFETY: the array is a vector long.
+    unsafe { _mm512_storeu_si512(octets.as_mut_ptr().cast(), after) };
+    _mm512_shuffle_epi8(if SEAL { after } else { before }, reverse())
+}
+
+/// The second block first, and the first last.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn rotate(blocks: __m512i) -> __m512i {
+    _mm512_alignr_epi64::<2>(blocks, blocks)
+}
+
+/// The words of one of four blocks.
+fn place(block: usize) -> u16 {
+    0xf << (4 * block)
+}
+
+/// What reverses the octets of every block.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn reverse() -> __m512i {
+    _mm512_broadcast_i32x4(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+}
+
+/// At most a block of octets, reversed, with zeros for what is not there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn load_short(octets: &[u8]) -> __m128i {
+    assert!(octets.len() <= BLOCK, "associated data is at most a block long");
+    let there = ((1_u32 << octets.len()) - 1) as u16;
+    // SAFETY: of the memory only the octets that are there are read.
+    let block = unsafe { _mm_maskz_loadu_epi8(there, octets.as_ptr().cast()) };
+    _mm_shuffle_epi8(block, _mm512_castsi512_si128(reverse()))
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn block(number: u128) -> __m128i {
+    // SAFETY: the number is as long as a block.
+    unsafe { _mm_loadu_si128((&raw const number).cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn octets(block: __m128i) -> [u8; BLOCK] {
+    let mut octets = [0; BLOCK];
+    // SAFETY: the array is as long as a block.
+    unsafe { _mm_storeu_si128(octets.as_mut_ptr().cast(), block) };
+    octets
+}
