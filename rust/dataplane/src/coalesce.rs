@@ -129,8 +129,7 @@ impl Coalescer {
         let upper = &packet[l4..];
         let (l4_len, sequence, push) = match protocol {
             TCP if self.tcp && upper.len() > 20 && upper[13] & !PSH == ACK => {
-                let sequence = u32::from_be_bytes([upper[4], upper[5], upper[6], upper[7]]);
-                (usize::from(upper[12] >> 4) * 4, sequence, upper[13] & PSH != 0)
+                (usize::from(upper[12] >> 4) * 4, u32::from_be(word(upper, 4)), upper[13] & PSH != 0)
             }
             UDP if self.udp && upper.len() > 8 && mergeable_udp(upper) => (8, 0, false),
             _ => return None,
@@ -256,7 +255,7 @@ impl Aggregate {
 
 #[inline]
 fn word(octets: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+    octets[at..at + 4].first_chunk().map_or(0, |word| u32::from_ne_bytes(*word))
 }
 
 fn set_lengths(head: &mut [u8], first: &Candidate, l4_len: usize) -> Range<usize> {

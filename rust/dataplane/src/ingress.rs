@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
         }
         if count == 1 {
             let opened = entry.sa.open_in_place(&mut octets[packets.at.clone()]);
-            if let Some(inner) = self.accept(octets, packets.at.start, opened, room) {
+            if let Some(inner) = self.accept(octets, packets.at.start, &opened, room) {
                 coalescer.push(octets, inner, sink);
             }
             return;
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
             *packet = octets;
         }
         entry.sa.open_batch(&mut batch[..count], &mut results[..count]);
-        for (opened, start) in results.into_iter().take(count).zip(packets.at.clone().step_by(packets.segment)) {
+        for (opened, start) in results[..count].iter().zip(packets.at.clone().step_by(packets.segment)) {
             if let Some(inner) = self.accept(octets, start, opened, room) {
                 coalescer.push(octets, inner, sink);
             }
@@ -282,13 +282,13 @@ impl<'a> Run<'a> {
         &mut self,
         octets: &mut [u8],
         start: usize,
-        opened: Result<Opened, Reject>,
+        opened: &Result<Opened, Reject>,
         room: &mut Room,
     ) -> Option<Range<usize>> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(reject) => {
-                self.drop(counter_of(reject), 1);
+                self.drop(counter_of(*reject), 1);
                 return None;
             }
         };

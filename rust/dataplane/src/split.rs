@@ -1,6 +1,6 @@
 //! Cuts a super-packet of the TUN into the packets it stands for. Planning checks every bound; writing cannot fail.
 
-use crate::checksum::{copy_and_sum, fold, pseudo_header, set_ipv4_header, sum, sum_few};
+use crate::checksum::{copy_and_sum, fold, pseudo_header, sum, sum_few, without, word};
 use crate::transport::upper_part;
 use crate::vnet::{self, Header};
 
@@ -20,6 +20,41 @@ pub struct Plan<'a> {
     protocol: u8,
     /// Octets at the beginning that are not written.
     skip: usize,
+    common: Common,
+}
+
+/// What of the headers is the same in every packet, summed up. A header is not read again once it is written: the processor
+/// would wait for what it has just stored piece by piece.
+#[derive(Debug, Default)]
+struct Common {
+    /// The IPv4 header without length, identification and checksum.
+    ip: u64,
+    /// The TCP header without sequence number, flags and checksum, or UDP's ports; the pseudo header without the length.
+    l4: u64,
+    id: u16,
+    sequence: u32,
+}
+
+impl Common {
+    fn new(packet: &[u8], l4: usize, header_len: usize, protocol: u8) -> Self {
+        let (ip, upper) = packet[..header_len].split_at(l4);
+        let v4 = ip[0] >> 4 == 4;
+        let addresses = if v4 { &ip[12..20] } else { &ip[8..40] };
+        let pseudo_header = pseudo_header(addresses, 0, protocol);
+        let (l4, sequence) = if protocol == TCP {
+            let varying = [4, 6, 12, 16].map(|at| without(word(upper, at)));
+            (sum_few(upper) + varying.iter().sum::<u64>(), u32::from_be_bytes([upper[4], upper[5], upper[6], upper[7]]))
+        } else {
+            (sum_few(&upper[..4]), 0)
+        };
+        let (ip, id) = if v4 {
+            let varying = [2, 4, 10].map(|at| without(word(ip, at)));
+            (sum_few(ip) + varying.iter().sum::<u64>(), u16::from_be_bytes([ip[4], ip[5]]))
+        } else {
+            (0, 0)
+        };
+        Self { ip, l4: l4 + pseudo_header, id, sequence }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -33,7 +68,16 @@ impl<'a> Plan<'a> {
                 complete_checksum(packet, header)?;
             }
             let segment_size = packet.len();
-            return Some(Self { packet, segments: 1, segment_size, l4: 0, header_len: 0, protocol: 0, skip: 0 });
+            return Some(Self {
+                packet,
+                segments: 1,
+                segment_size,
+                l4: 0,
+                header_len: 0,
+                protocol: 0,
+                skip: 0,
+                common: Common::default(),
+            });
         }
         Self::cut(packet, header)
     }
@@ -57,7 +101,8 @@ impl<'a> Plan<'a> {
             return None;
         }
         let segments = (packet.len() - header_len).div_ceil(segment_size);
-        Some(Self { packet, segments, segment_size, l4, header_len, protocol, skip: 0 })
+        let common = Common::new(packet, l4, header_len, protocol);
+        Some(Self { packet, segments, segment_size, l4, header_len, protocol, skip: 0, common })
     }
 
     /// What transport mode seals of these packets, and its next header. None when it cannot carry them, see `upper_part`.
@@ -105,17 +150,10 @@ impl<'a> Plan<'a> {
         let (ip, l4) = header.split_at_mut(self.l4 - self.skip);
         let l4_len = l4.len() + payload.len();
         if self.skip == 0 {
-            set_ip_header(ip, l4_len, index as u16);
+            self.set_ip_header(ip, l4_len, index);
         }
-        let at = if self.protocol == TCP { self.set_tcp_header(l4, index) } else { set_udp_header(l4, l4_len) };
-        l4[at..at + 2].fill(0);
-        let check = !fold(payload_sum + sum_few(l4) + pseudo_header(self.addresses(), l4_len, self.protocol));
-        let check = if check == 0 && self.protocol == UDP { 0xffff } else { check };
-        l4[at..at + 2].copy_from_slice(&check.to_ne_bytes());
-    }
-
-    fn addresses(&self) -> &[u8] {
-        if self.packet[0] >> 4 == 4 { &self.packet[12..20] } else { &self.packet[8..40] }
+        let sum = payload_sum + self.common.l4 + u64::from((l4_len as u16).to_be());
+        if self.protocol == TCP { self.set_tcp_header(l4, index, sum) } else { set_udp_header(l4, l4_len, sum) }
     }
 
     fn payload(&self, index: usize) -> &[u8] {
@@ -123,34 +161,40 @@ impl<'a> Plan<'a> {
         &self.packet[start..self.packet.len().min(start + self.segment_size)]
     }
 
-    fn set_tcp_header(&self, tcp: &mut [u8], index: usize) -> usize {
-        let first = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
-        let sequence = first.wrapping_add((index * self.segment_size) as u32);
-        tcp[4..8].copy_from_slice(&sequence.to_be_bytes());
+    /// Lengths, identification and checksum of the IP header.
+    fn set_ip_header(&self, ip: &mut [u8], l4_len: usize, index: usize) {
+        if ip[0] >> 4 == 4 {
+            let total = ((ip.len() + l4_len) as u16).to_be();
+            let id = self.common.id.wrapping_add(index as u16).to_be();
+            let check = !fold(self.common.ip + u64::from(total) + u64::from(id));
+            ip[2..4].copy_from_slice(&total.to_ne_bytes());
+            ip[4..6].copy_from_slice(&id.to_ne_bytes());
+            ip[10..12].copy_from_slice(&check.to_ne_bytes());
+        } else {
+            let payload_len = (ip.len() - 40 + l4_len) as u16;
+            ip[4..6].copy_from_slice(&payload_len.to_be_bytes());
+        }
+    }
+
+    /// Sequence number, flags and checksum, `sum` being that of all else.
+    fn set_tcp_header(&self, tcp: &mut [u8], index: usize, sum: u64) {
+        let sequence = self.common.sequence.wrapping_add((index * self.segment_size) as u32).to_be();
         if index + 1 < self.segments {
             tcp[13] &= !LAST_ONLY;
         }
-        16
+        let check = !fold(sum + u64::from(sequence) + word(tcp, 12));
+        tcp[4..8].copy_from_slice(&sequence.to_ne_bytes());
+        tcp[16..18].copy_from_slice(&check.to_ne_bytes());
     }
 }
 
-fn set_udp_header(udp: &mut [u8], l4_len: usize) -> usize {
-    udp[4..6].copy_from_slice(&(l4_len as u16).to_be_bytes());
-    6
-}
-
-/// Lengths, identification and checksum of the IP header.
-fn set_ip_header(ip: &mut [u8], l4_len: usize, index: u16) {
-    if ip[0] >> 4 == 4 {
-        let total = (ip.len() + l4_len) as u16;
-        let id = u16::from_be_bytes([ip[4], ip[5]]).wrapping_add(index);
-        ip[2..4].copy_from_slice(&total.to_be_bytes());
-        ip[4..6].copy_from_slice(&id.to_be_bytes());
-        set_ipv4_header(ip);
-    } else {
-        let payload_len = (ip.len() - 40 + l4_len) as u16;
-        ip[4..6].copy_from_slice(&payload_len.to_be_bytes());
-    }
+/// Length and checksum, `sum` being that of all else.
+fn set_udp_header(udp: &mut [u8], l4_len: usize, sum: u64) {
+    let length = (l4_len as u16).to_be();
+    let check = !fold(sum + u64::from(length));
+    let check = if check == 0 { 0xffff } else { check };
+    udp[4..6].copy_from_slice(&length.to_ne_bytes());
+    udp[6..8].copy_from_slice(&check.to_ne_bytes());
 }
 
 fn complete_checksum(packet: &mut [u8], header: Header) -> Option<()> {
