@@ -1,6 +1,6 @@
 # Installs what the tests need beside README's list: the peer programs and the tools of the namespace tests. Sourced.
 packages=(ethtool frr iperf3 iproute2 iputils-ping libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins
-  strongswan-charon strongswan-pki strongswan-swanctl tshark)
+  libstrongswan-standard-plugins strongswan-charon strongswan-pki strongswan-swanctl tshark)
 if ! dpkg -s "${packages[@]}" >/dev/null 2>&1; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "${packages[@]}" >/dev/null

@@ -77,4 +77,5 @@ PEER = Peer(
     needs=(("charon",), ("swanctl",)),
     how_to_get="Debian: apt install strongswan-charon strongswan-swanctl libcharon-extra-plugins "
     "libstrongswan-extra-plugins",
+    "libstrongswan-standard-plugins",
 )
