@@ -76,6 +76,5 @@ PEER = Peer(
     _raise,
     needs=(("charon",), ("swanctl",)),
     how_to_get="Debian: apt install strongswan-charon strongswan-swanctl libcharon-extra-plugins "
-    "libstrongswan-extra-plugins",
-    "libstrongswan-standard-plugins",
+    "libstrongswan-extra-plugins libstrongswan-standard-plugins",
 )
