@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
 use crate::device::Device;
+use crate::duty::Round;
 use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
 use crate::fragments::{Fragments, Taken};
@@ -115,8 +116,8 @@ impl Outlet<'_> {
 }
 
 impl Egress {
-    /// Carries what waits in the TUN, up to a bound; true when there may be more.
-    pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<bool> {
+    /// Carries what waits in the TUN, up to a bound.
+    pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<Round> {
         let Port { device, cache, .. } = port;
         let (queue, snapshot) = (&device.tun.queues[outlet.worker], device.spd.snapshot());
         let mut packets = 0;
@@ -137,7 +138,7 @@ impl Egress {
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
-        Ok(more)
+        Ok(Round { packets, more })
     }
 
     /// Carries a frame that was held.

@@ -15,6 +15,7 @@ use ironswan_esp::{Drop as Reject, Opened};
 use crate::coalesce::Coalescer;
 use crate::counters::Counter;
 use crate::device::Device;
+use crate::duty::Round;
 use crate::egress::Outlet;
 use crate::flow::Flow;
 use crate::inbound::{InboundEntry, Lookahead, worker_of};
@@ -76,8 +77,9 @@ impl Ingress {
         Self { receiver: Receiver::default(), coalescer, room: Room::new(SPARE) }
     }
 
-    /// Carries what waits in the socket, up to a bound; true when there may be more.
-    pub fn run(&mut self, socket: &UdpSocket, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
+    /// Carries what waits in the socket, up to a bound.
+    pub fn run(&mut self, socket: &UdpSocket, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
+        let mut packets = 0;
         for _ in 0..RECEIVES {
             let count = self.receiver.receive(socket.fd())?;
             outlet.counters.count(Counter::UdpReceiveCalls);
@@ -85,16 +87,17 @@ impl Ingress {
             let mut scout = Scout::new(outlet, count, &self.receiver);
             let mut sink = sink(device, outlet);
             for index in 0..count {
-                self.take_message(index, socket, &mut scout, &mut sink, outlet);
+                packets += self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
             self.flush(&mut sink);
             if count < MESSAGES {
-                return Ok(false);
+                return Ok(Round { packets, more: false });
             }
         }
-        Ok(true)
+        Ok(Round { packets, more: true })
     }
 
+    /// How many datagrams it had.
     fn take_message(
         &mut self,
         index: usize,
@@ -102,12 +105,12 @@ impl Ingress {
         scout: &mut Scout<'_>,
         sink: &mut TunSink<'_>,
         outlet: &Outlet<'_>,
-    ) {
+    ) -> usize {
         let received = self.receiver.received(index);
-        let Some(remote) = self.receiver.remote(index) else { return };
+        let Some(remote) = self.receiver.remote(index) else { return 0 };
         if received.truncated {
             outlet.counters.count(Counter::DropTruncated);
-            return;
+            return 1;
         }
         let message = index * MESSAGE_LEN..index * MESSAGE_LEN + received.length;
         let mut run = Run::new(outlet);
@@ -143,6 +146,7 @@ impl Ingress {
         run.finish(Some(remote));
         outlet.counters.add(Counter::UdpDatagrams, datagrams);
         outlet.counters.batches.count(Batch::ReceivedMessage, datagrams);
+        datagrams
     }
 
     /// Hands on all that was opened, so that nothing of the batch is needed any more.

@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod coalesce;
 mod counters;
 mod device;
+mod duty;
 mod egress;
 pub mod endpoint;
 mod error;

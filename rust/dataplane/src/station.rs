@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use crate::duty::Duty;
 use crate::plain::Plain;
 use crate::plane::Options;
 use crate::sys::EventFd;
@@ -22,6 +23,7 @@ pub struct Station {
     pub(crate) sockets: Vec<UdpSocket>,
     pub(crate) plain: Option<Plain>,
     own_ports: Vec<UdpSocket>,
+    pub(crate) duty: Duty,
     wake: [EventFd; 2],
     released: Mutex<Vec<Released>>,
 }
@@ -48,7 +50,8 @@ impl Station {
         let wake = [EventFd::new()?, EventFd::new()?];
         // Without CAP_NET_RAW there is ESP in UDP alone.
         let plain = Plain::new(options.mark).ok();
-        Ok(Self { index, sockets, plain, own_ports, wake, released: Mutex::default() })
+        let duty = Duty::new()?;
+        Ok(Self { index, sockets, plain, own_ports, duty, wake, released: Mutex::default() })
     }
 
     /// Frames that were held and may go now.

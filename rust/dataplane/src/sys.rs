@@ -101,17 +101,17 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, none) }).map(drop)
     }
 
-    /// Gives the tokens of what is ready to `ready`; with `sleep`, waits until something is.
-    pub fn wait(&self, sleep: bool, mut ready: impl FnMut(u64)) -> io::Result<()> {
+    /// The tokens of what is ready, a few at a time; with `sleep`, waits until something is.
+    pub fn wait(&self, sleep: bool) -> io::Result<impl Iterator<Item = u64> + use<>> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+        let timeout = if sleep { -1 } else { 0 };
         // SAFETY: room for 8 events.
-        let result =
-            check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, if sleep { -1 } else { 0 }) });
-        match result {
-            Ok(count) => events[..count.cast_unsigned() as usize].iter().for_each(|event| ready(event.u64)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        let result = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, timeout) });
+        let count = match result {
+            Ok(count) => count.cast_unsigned() as usize,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
-        }
-        Ok(())
+        };
+        Ok(events.into_iter().take(count).map(|event| event.u64))
     }
 }

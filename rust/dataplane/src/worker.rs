@@ -1,23 +1,23 @@
 //! A worker: one TUN queue and its sockets, with a thread for each direction, which carries its packets to completion.
-//! Two threads rather than one, because the answers to a stream (TCP's ACKs) need not wait for a turn of it.
+//! Two threads rather than one, because the answers to a stream (TCP's ACKs) need not wait for a turn of it; at rest one of
+//! them does all (see [`duty`](crate::duty)).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use crate::device::Device;
-use crate::egress::{Egress, Outlet, Port};
+use crate::duty::FIRST_DEVICE;
+use crate::egress::Outlet;
 use crate::ingress::{Ingress, PlainInlet};
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::plane::Shared;
-use crate::station::{Released, Station};
+use crate::station::Station;
 use crate::sys::Epoll;
 use crate::tun::OffloadMode;
 
 const WAKE: u64 = 0;
-const FIRST_DEVICE: u64 = 1;
 const FIRST_SOCKET: u64 = 1;
 
 /// What a thread of a worker does.
@@ -80,96 +80,86 @@ fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) ->
 }
 
 fn send(shared: &Shared, station: &Station) -> io::Result<()> {
-    let wake = station.wake(Direction::Out);
-    let epoll = Epoll::new()?;
+    let (duty, wake) = (&station.duty, station.wake(Direction::Out));
+    let epoll = duty.epoll(Direction::Out);
     epoll.add(wake.fd(), WAKE)?;
     let outlet = outlet(shared, station, Direction::Out);
-    let mut egress = Egress::default();
-    let mut ports = Vec::new();
-    follow(&mut ports, shared, station, &epoll)?;
+    duty.follow(&mut duty.outbound(), &shared.devices, station.index)?;
+    let mut more = false;
     loop {
-        let idle = !ports.iter().any(|port: &Port| port.ready);
-        let mut woken = false;
         // Asked every time round: a stream that keeps us busy must not hide that we are to stop.
-        epoll.wait(idle, |token| match ports.iter_mut().find(|port| token_of(&port.device) == token) {
-            Some(port) => port.ready = true,
-            None => woken = true,
-        })?;
+        let tokens = epoll.wait(!more)?;
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
-        if woken {
-            wake.clear();
-            follow(&mut ports, shared, station, &epoll)?;
-            for Released { device, frame } in station.take_released() {
-                if let Some(port) = ports.iter_mut().find(|port| port.device.id == device) {
-                    egress.release(&frame, port, &outlet);
-                }
+        let mut outbound = duty.outbound();
+        for token in tokens {
+            if token == WAKE {
+                wake.clear();
+                duty.follow(&mut outbound, &shared.devices, station.index)?;
+                outbound.release(station.take_released(), &outlet);
+            } else {
+                outbound.mark(token);
             }
         }
-        for port in ports.iter_mut().filter(|port| port.ready) {
-            port.ready = egress.run(port, &outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
+        more = false;
+        if duty.has(Direction::Out) {
+            let round = outbound.run(&outlet)?;
+            duty.sent(round.packets, &mut outbound, station.index)?;
+            more = round.more;
         }
     }
-}
-
-/// Brings a worker's ports in step with the devices there are.
-fn follow(ports: &mut Vec<Port>, shared: &Shared, station: &Station, epoll: &Epoll) -> io::Result<()> {
-    let devices = shared.devices.load();
-    let queue = |device: &Device| device.tun.queues[station.index].fd();
-    for gone in ports.extract_if(.., |port| !devices.iter().any(|device| device.id == port.device.id)) {
-        epoll.remove(queue(&gone.device))?;
-    }
-    for device in devices.iter() {
-        if !ports.iter().any(|port| port.device.id == device.id) {
-            epoll.add(queue(device), token_of(device))?;
-            ports.push(Port::new(Arc::clone(device)));
-        }
-    }
-    Ok(())
-}
-
-fn token_of(device: &Device) -> u64 {
-    FIRST_DEVICE + u64::from(device.id)
-}
-
-/// Reading from a TUN fails only when there is none any more.
-fn gone(name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("the interface {name} is gone, somebody deleted it ({error})"))
 }
 
 fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
     let device = shared.devices.first();
-    let wake = station.wake(Direction::In);
-    let epoll = Epoll::new()?;
+    let (duty, wake) = (&station.duty, station.wake(Direction::In));
+    let epoll = duty.epoll(Direction::In);
     epoll.add(wake.fd(), WAKE)?;
     for (number, socket) in station.sockets.iter().enumerate() {
         epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
     }
-    let mut plain = Inlets::new(shared, station, &epoll)?;
-    let outlet = outlet(shared, station, Direction::In);
+    let mut plain = Inlets::new(shared, station, epoll)?;
+    let [sending, outlet] = Direction::ALL.map(|direction| outlet(shared, station, direction));
     let mut ingress = Ingress::new(device.tun.offloads);
     // A bit for each socket that may have something; those of plain ESP follow the others.
     let mut ready = 0_u32;
     loop {
-        epoll.wait(ready == 0, |token| match token {
-            WAKE => wake.clear(),
-            socket => ready |= 1 << (socket - FIRST_SOCKET),
-        })?;
+        let mut read_tun = false;
+        for token in epoll.wait(ready == 0)? {
+            match token {
+                WAKE => wake.clear(),
+                FIRST_DEVICE.. => {
+                    duty.outbound().mark(token);
+                    read_tun = true;
+                }
+                socket => ready |= 1 << (socket - FIRST_SOCKET),
+            }
+        }
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
-        plain.use_rings_when_wanted(shared, &epoll)?;
+        plain.use_rings_when_wanted(shared, epoll)?;
+        let mut packets = 0;
         for (number, socket) in station.sockets.iter().enumerate() {
-            if ready & 1 << number != 0 && !ingress.run(socket, &device, &outlet)? {
-                ready &= !(1 << number);
+            if ready & 1 << number != 0 {
+                let round = ingress.run(socket, &device, &outlet)?;
+                packets += round.packets;
+                ready &= !(u32::from(!round.more) << number);
             }
         }
-        for (number, inlet) in plain.versions.iter_mut().enumerate() {
-            let bit = 1 << (station.sockets.len() + number);
-            if ready & bit != 0 && !ingress.run_plain(inlet, &device, &outlet)? {
-                ready &= !bit;
+        for (number, inlet) in (station.sockets.len()..).zip(&mut plain.versions) {
+            if ready & 1 << number != 0 {
+                let round = ingress.run_plain(inlet, &device, &outlet)?;
+                packets += round.packets;
+                ready &= !(u32::from(!round.more) << number);
             }
+        }
+        duty.received(packets, station.index)?;
+        if read_tun && duty.has(Direction::In) {
+            let mut outbound = duty.outbound();
+            let round = outbound.run(&sending)?;
+            duty.sent(round.packets, &mut outbound, station.index)?;
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Ingress, Run, sink};
 use crate::counters::Counter;
 use crate::device::Device;
+use crate::duty::Round;
 use crate::egress::Outlet;
 use crate::local::LocalAddresses;
 use crate::packet_ring::{Frame, PacketRing, Taking};
@@ -121,26 +122,26 @@ impl<'a> PlainInlet<'a> {
 }
 
 impl Ingress {
-    /// Carries what waits, up to a bound; true when there may be more.
+    /// Carries what waits, up to a bound.
     pub fn run_plain(
         &mut self,
         from: &mut PlainInlet<'_>,
         device: &Arc<Device>,
         outlet: &Outlet<'_>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Round> {
         from.gather();
-        let more = self.run_ring(from, device, outlet)?;
+        let ring = self.run_ring(from, device, outlet)?;
         if from.ring.is_some() && from.unfit.is_none() && !from.left_over {
-            return Ok(more);
+            return Ok(ring);
         }
         from.reconsider()?;
-        let more_raw = self.run_raw(from, device, outlet)?;
-        from.left_over &= more_raw;
-        Ok(more || more_raw)
+        let raw = self.run_raw(from, device, outlet)?;
+        from.left_over &= raw.more;
+        Ok(Round { packets: ring.packets + raw.packets, more: ring.more || raw.more })
     }
 
-    fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
-        let PlainInlet { inlet, ring: Some(ring), local, last_run, .. } = from else { return Ok(false) };
+    fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
+        let PlainInlet { inlet, ring: Some(ring), local, last_run, .. } = from else { return Ok(Round::default()) };
         local.begin(*last_run);
         let octets = &mut self.receiver.octets;
         let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
@@ -170,10 +171,10 @@ impl Ingress {
         if unfit {
             from.give_up_ring(outlet)?;
         }
-        Ok(more)
+        Ok(Round { packets, more })
     }
 
-    fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<bool> {
+    fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
         let count = self.receiver.receive(from.raw_fd())?;
         let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
         for index in 0..count {
@@ -195,7 +196,7 @@ impl Ingress {
         outlet.counters.add(Counter::PlainPackets, count);
         outlet.counters.add(Counter::PlainRawPackets, count);
         self.flush(&mut sink);
-        Ok(count == MESSAGES)
+        Ok(Round { packets: count, more: count == MESSAGES })
     }
 }
 

@@ -1,0 +1,178 @@
+//! Which of a worker's two threads reads the TUN.
+//!
+//! Under load it is the one that sends, so that neither direction waits for a round of the other. At rest it is the one that
+//! receives, which then does all there is to do: the answer that the kernel gives to a packet while it is written to the TUN
+//! (an echo reply, a TCP segment) leaves by the same thread, and none has to wake for it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::device::{Device, Devices};
+use crate::egress::{Egress, Outlet, Port};
+use crate::station::Released;
+use crate::sys::Epoll;
+use crate::worker::Direction;
+
+/// The token of the first device; lower ones are for what else a thread sleeps on.
+pub const FIRST_DEVICE: u64 = 64;
+/// Packets in a round from which on there is load.
+const LARGE: usize = 8;
+/// With no large round for so long, a worker is at rest: the next small one ends it.
+const REST: Duration = Duration::from_millis(20);
+
+/// What a round of a thread has carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Round {
+    /// Packets of it.
+    pub packets: usize,
+    /// There may be more.
+    pub more: bool,
+}
+
+/// A worker's TUN queues, and who has them.
+pub struct Duty {
+    epolls: [Epoll; 2],
+    outbound: Mutex<Outbound>,
+    /// The receiving thread has them. Changes with `outbound` locked.
+    at_rest: AtomicBool,
+    /// The receiving thread has had a large round.
+    load: AtomicBool,
+}
+
+/// What reads the TUN.
+pub struct Outbound {
+    egress: Egress,
+    ports: Vec<Port>,
+    last_load: Instant,
+}
+
+impl Duty {
+    /// At rest, without a queue.
+    pub fn new() -> io::Result<Self> {
+        let outbound = Outbound { egress: Egress::default(), ports: Vec::new(), last_load: Instant::now() };
+        let epolls = [Epoll::new()?, Epoll::new()?];
+        Ok(Self {
+            epolls,
+            outbound: Mutex::new(outbound),
+            at_rest: AtomicBool::new(true),
+            load: AtomicBool::new(false),
+        })
+    }
+
+    /// What a thread sleeps on.
+    pub fn epoll(&self, direction: Direction) -> &Epoll {
+        &self.epolls[direction as usize]
+    }
+
+    /// Whose the queues are now.
+    pub fn has(&self, direction: Direction) -> bool {
+        self.at_rest.load(Relaxed) == (direction == Direction::In)
+    }
+
+    /// For the thread that has the queues, or has to see after them.
+    pub fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the queues in step with the devices there are.
+    pub fn follow(&self, outbound: &mut Outbound, devices: &Devices, worker: usize) -> io::Result<()> {
+        let devices = devices.load();
+        let epoll = self.epoll(if self.has(Direction::In) { Direction::In } else { Direction::Out });
+        let ports = &mut outbound.ports;
+        for gone in ports.extract_if(.., |port| !devices.iter().any(|device| device.id == port.device.id)) {
+            epoll.remove(queue(&gone.device, worker))?;
+        }
+        for device in devices.iter() {
+            if !ports.iter().any(|port| port.device.id == device.id) {
+                epoll.add(queue(device, worker), token_of(device))?;
+                ports.push(Port::new(Arc::clone(device)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The receiving thread has carried so many packets in a round: with many, the TUN is the sending thread's to read.
+    pub fn received(&self, packets: usize, worker: usize) -> io::Result<()> {
+        if packets < LARGE {
+            return Ok(());
+        }
+        if !self.load.load(Relaxed) {
+            self.load.store(true, Relaxed);
+        }
+        if self.has(Direction::In) { self.hand_over(&mut self.outbound(), Direction::Out, worker) } else { Ok(()) }
+    }
+
+    /// As `received`, of what was read from the TUN; `outbound` belongs to the calling thread.
+    pub fn sent(&self, packets: usize, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
+        let received = self.load.load(Relaxed) && self.load.swap(false, Relaxed);
+        if packets >= LARGE || received {
+            outbound.last_load = Instant::now();
+            self.hand_over(outbound, Direction::Out, worker)
+        } else if self.has(Direction::Out) && outbound.last_load.elapsed() >= REST {
+            self.hand_over(outbound, Direction::In, worker)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn hand_over(&self, outbound: &mut Outbound, to: Direction, worker: usize) -> io::Result<()> {
+        if self.has(to) {
+            return Ok(());
+        }
+        let from = if to == Direction::In { Direction::Out } else { Direction::In };
+        for port in &mut outbound.ports {
+            self.epoll(from).remove(queue(&port.device, worker))?;
+            self.epoll(to).add(queue(&port.device, worker), token_of(&port.device))?;
+            // Who has it now is told what waits in it.
+            port.ready = false;
+        }
+        outbound.last_load = Instant::now();
+        self.at_rest.store(to == Direction::In, Relaxed);
+        Ok(())
+    }
+}
+
+impl Outbound {
+    /// The queue with this token may have frames.
+    pub fn mark(&mut self, token: u64) {
+        if let Some(port) = self.ports.iter_mut().find(|port| token_of(&port.device) == token) {
+            port.ready = true;
+        }
+    }
+
+    /// Carries what waits in the queues, up to a bound.
+    pub fn run(&mut self, outlet: &Outlet<'_>) -> io::Result<Round> {
+        let mut all = Round::default();
+        for port in self.ports.iter_mut().filter(|port| port.ready) {
+            let round = self.egress.run(port, outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
+            port.ready = round.more;
+            all.packets += round.packets;
+            all.more |= round.more;
+        }
+        Ok(all)
+    }
+
+    /// Carries frames that were held.
+    pub fn release(&mut self, frames: Vec<Released>, outlet: &Outlet<'_>) {
+        for Released { device, frame } in frames {
+            if let Some(port) = self.ports.iter_mut().find(|port| port.device.id == device) {
+                self.egress.release(&frame, port, outlet);
+            }
+        }
+    }
+}
+
+fn queue(device: &Device, worker: usize) -> std::os::fd::RawFd {
+    device.tun.queues[worker].fd()
+}
+
+fn token_of(device: &Device) -> u64 {
+    FIRST_DEVICE + u64::from(device.id)
+}
+
+/// Reading from a TUN fails only when there is none any more.
+fn gone(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("the interface {name} is gone, somebody deleted it ({error})"))
+}
