@@ -71,11 +71,11 @@ def test_quick_is_one_short_round_and_writes_nothing(runs: Runs, tmp_path: Path)
 
 def test_options_are_in_the_order(runs: Runs, tmp_path: Path) -> None:
     bench("--quick", "--only", "veth,nebula", "--offload", "frames", "--rounds", "5", "--seconds", "2",
-          "--sizes", "128,8900", "--peer", "nebula=/opt/nebula", "--generator", "own",
+          "--sizes", "128,8900", "--peer", "nebula=/opt/nebula", "--generator", "own", "--mtu", "9000",
           "--output", str(tmp_path / "out"))  # fmt: skip
     assert runs.orders == [
         run.Order(("veth", "nebula"), (FRAMES,), 5, 2, (*QUICK, "udp128_kpps", "udp8900_kpps"), "own",
-                  {"nebula": Path("/opt/nebula")})
+                  {"nebula": Path("/opt/nebula")}, 9000)
     ]  # fmt: skip
     assert (tmp_path / "out" / "tunnel.json").exists()
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ironswan.bench.tunnel.link import FRAMES, ground
+from ironswan.bench.tunnel.link import FRAMES, LINK_MTU, ground
 from ironswan.bench.tunnel.measures import QUICK
 from ironswan.cli import bench_tunnel
 from ironswan.lab.processes import until
@@ -29,7 +29,7 @@ def test_plain_link_and_ironswan_are_measured(privileged: None, capsys: pytest.C
 
 
 def test_link_with_frames_cuts_super_packets_and_carries_traffic(privileged: None) -> None:
-    with ground(FRAMES) as built:
+    with ground(FRAMES, LINK_MTU) as built:
         left, right = (Host(site.namespace, site.outer) for site in (built.left, built.right))
         # The first packets of a link just made may be lost while the two sides learn of each other.
         until(lambda: ping(left, right.address, 1).received == 1, 10, "the link carries packets")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from ironswan.bench.tunnel.link import WHOLE, ground
+from ironswan.bench.tunnel.link import LINK_MTU, WHOLE, ground
 from ironswan.bench.tunnel.peer import Ground
 from ironswan.bench.tunnel.peers import ironswan, swanctl_conf
 from ironswan.control.protocol import CommandError
@@ -95,7 +95,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 def measure(kind: str, plan: Plan) -> Result:
     """Flood the right gateway of a new pair with one kind of garbage. Raises LabError."""
-    with ground(WHOLE) as built:
+    with ground(WHOLE, LINK_MTU) as built:
         left, right = ironswan.connected(built)
         here, there = ironswan.hosts(built)
         until(lambda: ping(here, there.address, 1).received == 1, 10, "the tunnel carries packets")

@@ -51,6 +51,7 @@ def handle(arguments: argparse.Namespace) -> int:
         raise CommandError(ExitCode.PERMISSION, missing)
     from ironswan.bench.flood import Plan, measure
     from ironswan.bench.tunnel.about import conditions
+    from ironswan.bench.tunnel.link import LINK_MTU
 
     plan = Plan(arguments.rate, arguments.traffic, float(arguments.seconds))
     found = []
@@ -58,7 +59,7 @@ def handle(arguments: argparse.Namespace) -> int:
         for kind in arguments.kind or KINDS:
             print(f"… {kind}", file=sys.stderr, flush=True)
             found.append(measure(kind, plan))
-    about = conditions(1, arguments.seconds, "none")
+    about = conditions(LINK_MTU, 1, arguments.seconds, "none")
     if arguments.json:
         print(json.dumps({"conditions": about, "results": [each.document() for each in found]}, indent=1))
     else:

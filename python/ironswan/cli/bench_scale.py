@@ -69,12 +69,13 @@ def handle(arguments: argparse.Namespace) -> int:
         raise CommandError(ExitCode.PERMISSION, missing)
     from ironswan.bench.scale import report, sweep
     from ironswan.bench.tunnel.about import conditions
+    from ironswan.bench.tunnel.link import LINK_MTU
 
     wanted = {axis: values for axis in AXES if (values := getattr(arguments, axis))}
     wanted = wanted or {axis: sweep.defaults(axis) for axis in AXES}
     base = sweep.Setting(in_a_row=arguments.in_a_row)
     effort = sweep.Effort(arguments.seconds, arguments.rounds, arguments.patience, arguments.offload)
-    about = conditions(effort.rounds, round(effort.seconds), "none")
+    about = conditions(LINK_MTU, effort.rounds, round(effort.seconds), "none")
     with terminated_like_interrupted():
         found = sweep.sweep(wanted, base, effort, _tell, forms=arguments.esp)
     result = report.document(found, base, effort, about)

@@ -39,6 +39,13 @@ def _sizes(text: str) -> tuple[int, ...]:
     return sizes
 
 
+def _mtu(text: str) -> int:
+    value = int(text)
+    if not 1360 <= value <= 65535:
+        raise argparse.ArgumentTypeError("must be 1360 to 65535")
+    return value
+
+
 def _place(text: str) -> tuple[str, Path]:
     name, sign, path = text.partition("=")
     if not sign or not path:
@@ -66,6 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--rounds", type=_count, metavar="N", help="how often each peer has its turn (default 3)")
     add("--seconds", type=_count, metavar="N", help="of each measurement (default 3)")
     add("--sizes", type=_sizes, default=(), metavar="N,M", help="UDP payloads to send besides 64, 512 and IMIX")
+    add("--mtu", type=_mtu, metavar="N", help="of the link; tunnels have less as each needs (default 1500)")
     add("--quick", action="store_true", help="one round of one second, few measurements, whole only, no files")
     add("--generator", choices=("auto", "iperf3", "own"), default="auto", help="of TCP (default: iperf3 if it is here)")
     add("--output", type=Path, metavar="DIR", help=f"where the files go (default {RESULTS})")
@@ -86,6 +94,7 @@ def handle(arguments: argparse.Namespace) -> int:
 
 
 def _order(arguments: argparse.Namespace) -> Order:
+    from ironswan.bench.tunnel.link import LINK_MTU
     from ironswan.bench.tunnel.measures import MEASURES, QUICK, udp_key
     from ironswan.bench.tunnel.peers import PEERS
     from ironswan.bench.tunnel.run import Order
@@ -101,6 +110,7 @@ def _order(arguments: argparse.Namespace) -> Order:
         seconds=arguments.seconds or (1 if quick else 3),
         wanted=tuple(dict.fromkeys([*(QUICK if quick else MEASURES), *sizes])),
         generator=arguments.generator,
+        mtu=arguments.mtu or LINK_MTU,
         places=dict(arguments.peer),
     )
 

@@ -11,15 +11,23 @@ from ironswan.policy.connection import Configuration
 from ironswan.policy.proposals import default_proposals
 from ironswan.policy.transforms import Proposal, Protocol, TransformType
 
-# On a path of 1,500 octets this leaves room for PPPoE, and payloads are whole blocks of the cipher.
+# Longer packets pass only where somebody knows the whole path, whatever the links of this machine take.
+USUAL_PATH = 1500
+# On such a path this leaves room for PPPoE, and payloads are whole blocks of the cipher.
 LARGEST_MTU = 1422
 
 
 def fitting_mtu(configuration: Configuration, outer_mtu: int) -> int:
-    """The MTU of the TUN for what is configured, on links of `outer_mtu` octets."""
+    """The MTU of the TUN for what is configured, on links of `outer_mtu` octets.
+
+    More than `LARGEST_MTU` only for a connection whose configuration says that its path carries more.
+    """
     texts = (t for c in configuration.connections for t in (*c.local_addrs, *c.remote_addrs))
     version = 6 if any((address := literal(t)) is not None and address.version == 6 for t in texts) else 4
-    return min(LARGEST_MTU, tun_mtu(outer_mtu, version, iv_and_icv(configuration)))
+    framing = iv_and_icv(configuration)
+    known = max((connection.path_mtu for connection in configuration.connections), default=0)
+    largest = tun_mtu(known, version, framing) if known > USUAL_PATH else LARGEST_MTU
+    return min(largest, tun_mtu(outer_mtu, version, framing))
 
 
 def iv_and_icv(configuration: Configuration) -> int:

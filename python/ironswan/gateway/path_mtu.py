@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ironswan.gateway.mtu import USUAL_PATH
+
 if TYPE_CHECKING:
     from ironswan.dataplane.port import DataPlane
     from ironswan.gateway.children import Children, Installed
@@ -107,7 +109,7 @@ class PathMtus:
         for path in {_path(entry) for entry in entries if entry.handle is not None}:
             mtu = await self._routes.route_mtu(*path)
             if mtu is not None:
-                found[path] = mtu
+                found[path] = min(mtu, USUAL_PATH)
         if everything:
             handles = {entry.handle for entry in self._children}
             self._known = {handle: path for handle, path in self._known.items() if handle in handles}

@@ -43,6 +43,6 @@ def test_openvpn_knows_the_other_side_by_the_fingerprint_of_its_certificate(tmp_
 
 
 def test_one_side_of_nebula_is_the_lighthouse_of_the_other(tmp_path: Path) -> None:
-    left, right = nebula.configuration(tmp_path, LEFT, RIGHT), nebula.configuration(tmp_path, RIGHT, LEFT)
+    left, right = nebula.configuration(tmp_path, LEFT, RIGHT, 1420), nebula.configuration(tmp_path, RIGHT, LEFT, 1420)
     assert f'am_lighthouse: false, hosts: ["{INNER[1]}"]' in left
     assert "am_lighthouse: true, hosts: []" in right

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ironswan import esp
-from ironswan.gateway.mtu import iv_and_icv, tun_mtu
+from ironswan.gateway.mtu import fitting_mtu, iv_and_icv, tun_mtu
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection
 from ironswan.policy.proposals import default_proposals, parse_proposal
 from ironswan.policy.transforms import Protocol
@@ -46,3 +48,24 @@ def test_largest_packet_fits_the_outer_path_in_whole_blocks(suite: esp.SuiteInfo
     length = header + 8 + 8 + suite.iv_len + inner + 2 + suite.icv_len
     assert (inner + 2) % 16 == 0
     assert outer - 16 < length <= outer
+
+
+@pytest.mark.parametrize(
+    ("link", "known", "mtu"),
+    [
+        (1500, 0, 1422),
+        (9000, 0, 1422),
+        (9000, 1500, 1422),
+        (9000, 9000, 8926),
+        (9000, 4000, 3934),
+        (1500, 9000, 1438),
+        (1400, 9000, 1326),
+    ],
+)
+def test_only_a_path_that_the_configuration_knows_carries_more_than_the_internet(
+    link: int, known: int, mtu: int
+) -> None:
+    plain = configured("aes128gcm16")
+    one = replace(plain.connections[0], path_mtu=known)
+    other = replace(one, name="b", path_mtu=0)
+    assert fitting_mtu(replace(plain, connections=(other, one)), link) == mtu

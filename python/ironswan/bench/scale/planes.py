@@ -17,7 +17,7 @@ from pathlib import Path
 from ironswan import _native
 from ironswan.bench.scale.threads import Threads, known
 from ironswan.bench.scale.threads import seconds as cpu_seconds
-from ironswan.bench.tunnel.link import WIRE, ground
+from ironswan.bench.tunnel.link import LINK_MTU, WIRE, ground
 from ironswan.bench.tunnel.peer import Ground
 from ironswan.lab.namespaces import Namespace
 from ironswan.lab.processes import LabError, until
@@ -160,7 +160,7 @@ class Planes:
 @contextlib.contextmanager
 def planes(workers: int, offload: str, esp: str = UDP) -> Iterator[Planes]:
     """Two data planes, started and routed, without SAs."""
-    with ground(offload) as site, contextlib.ExitStack() as stack:
+    with ground(offload, LINK_MTU) as site, contextlib.ExitStack() as stack:
         opened, threads = [], []
         for each in (site.left, site.right):
             before = known()

@@ -6,19 +6,18 @@ from typing import Any
 
 from ironswan.bench.conditions import gather
 from ironswan.bench.tunnel import cpu
-from ironswan.bench.tunnel.link import MTU
 from ironswan.lab.privileges import in_user_namespace
 
 BUSY = 0.15
 
 
-def conditions(rounds: int, seconds: int, generator: str) -> dict[str, Any]:
+def conditions(mtu: int, rounds: int, seconds: int, generator: str) -> dict[str, Any]:
     """Looked at before the first measurement; takes a second."""
     machine, busy = gather(), cpu.busy_share(1.0)
     return {
         "machine": machine.to_dict(),
         "summary": machine.text(),
-        "link_mtu": MTU,
+        "link_mtu": mtu,
         "rounds": rounds,
         "seconds": seconds,
         "tcp_generator": generator,

@@ -13,7 +13,7 @@ from ironswan.bench.tunnel.peer import Ground, Site
 from ironswan.lab.namespaces import Namespace, connect
 from ironswan.lab.processes import LabError, until
 
-MTU = 1500
+LINK_MTU = 1500
 WIRE = "wire"
 OUTER = ("192.0.2.1", "192.0.2.2")
 INNER = ("10.77.0.1", "10.77.0.2")
@@ -35,18 +35,18 @@ _MERGING = ("rx-gro", "rx-udp-gro-forwarding")
 
 
 @contextlib.contextmanager
-def ground(offload: str) -> Iterator[Ground]:
+def ground(offload: str, mtu: int) -> Iterator[Ground]:
     """Two sites joined by a link; all that is built on it is gone after."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ironswan-bench-")))
         spaces = [stack.enter_context(Namespace(name)) for name in ("left", "right")]
-        connect(*spaces, names=(WIRE, WIRE), addresses=(f"{OUTER[0]}/24", f"{OUTER[1]}/24"), mtu=MTU)
+        connect(*spaces, names=(WIRE, WIRE), addresses=(f"{OUTER[0]}/24", f"{OUTER[1]}/24"), mtu=mtu)
         for namespace in spaces:
             namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
             if offload == FRAMES:
                 _cut_frames(namespace)
         left, right = (Site(*each) for each in zip(("left", "right"), spaces, OUTER, INNER, strict=True))
-        yield Ground(left, right, folder, stack.enter_context(contextlib.ExitStack()))
+        yield Ground(left, right, mtu, folder, stack.enter_context(contextlib.ExitStack()))
 
 
 def _cut_frames(namespace: Namespace) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from ironswan.lab.namespaces import Namespace
 from ironswan.lab.traffic import Host
 
+OVERHEAD = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -23,10 +25,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a tunnel is raised: two sites, a private folder, and what is to be undone at the end."""
+    """Where a tunnel is raised: two sites, the link's MTU, a private folder, and what is to be undone at the end."""
 
     left: Site
     right: Site
+    mtu: int
     folder: Path
     stack: ExitStack
 
@@ -34,6 +37,11 @@ class Ground:
     def pairs(self) -> tuple[tuple[Site, Site], tuple[Site, Site]]:
         """Each site with the one opposite."""
         return (self.left, self.right), (self.right, self.left)
+
+    @property
+    def inner_mtu(self) -> int:
+        """An MTU inside the tunnel that leaves room for what any of the peers adds."""
+        return self.mtu - OVERHEAD
 
 
 @dataclass(frozen=True, slots=True)

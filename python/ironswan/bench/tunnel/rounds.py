@@ -90,11 +90,12 @@ class Stage:
     generator: Generator
     seconds: int
     wanted: tuple[str, ...]
+    mtu: int
 
     def turn(self, peer: Peer, offload: str) -> Sample:
         """One turn; a tunnel that does not come up is a failure of the sample."""
         try:
-            with link.ground(offload) as ground:
+            with link.ground(offload, self.mtu) as ground:
                 return self._measure(peer, ground)
         except FAILURES as error:
             return Sample(failed=[f"no tunnel: {error}"])

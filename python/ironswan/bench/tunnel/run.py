@@ -12,6 +12,7 @@ from ironswan.bench.tunnel.about import conditions
 from ironswan.bench.tunnel.document import Document, build
 from ironswan.bench.tunnel.draw import chart
 from ironswan.bench.tunnel.generators import choose
+from ironswan.bench.tunnel.link import LINK_MTU
 from ironswan.bench.tunnel.peer import NotFound, Peer, Programs
 from ironswan.bench.tunnel.peers import PEERS
 from ironswan.bench.tunnel.rounds import Stage, Tell, play
@@ -29,6 +30,7 @@ class Order:
     wanted: tuple[str, ...]
     generator: str = "auto"
     places: Mapping[str, Path] = field(default_factory=dict)
+    mtu: int = LINK_MTU
 
 
 def measure(order: Order, tell: Tell) -> Document:
@@ -39,8 +41,8 @@ def measure(order: Order, tell: Tell) -> Document:
     if not found:
         raise LabError("; ".join(f"{name}: {how}" for name, how in not_found.items()))
     generator = choose(order.generator)
-    about = conditions(order.rounds, order.seconds, generator.name)
-    stage = Stage(found, generator, order.seconds, order.wanted)
+    about = conditions(order.mtu, order.rounds, order.seconds, generator.name)
+    stage = Stage(found, generator, order.seconds, order.wanted, order.mtu)
     peers = [PEERS[name] for name in found]
     results = play(peers, order.offloads, order.rounds, stage.turn, tell=tell)
     return build(about, [(peer, programs.version(peer, found[peer.name])) for peer in peers], not_found, results)

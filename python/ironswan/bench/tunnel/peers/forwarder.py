@@ -17,7 +17,8 @@ from ironswan.lab.processes import Daemon, LabError
 from ironswan.lab.traffic import Host
 
 INTERFACE = "forward0"
-MTU = 1422
+# What AES-GCM's ESP in UDP adds to a packet that ends a block.
+OVERHEAD = 78
 PORT = 4500
 SOURCE = Path("rust", "dataplane", "examples", "forwarder.rs")
 HOW = "it is built from the project's sources with cargo: run the benchmark in them"
@@ -55,7 +56,7 @@ def _raise(ground: Ground, programs: Programs) -> Tunnel:
         command = [str(program), INTERFACE, *ends]
         daemon = Daemon(here.namespace, command, ground.folder / f"{here.name}.log")
         ground.stack.callback(daemon.stop)
-        configure(here, INTERFACE, MTU)
+        configure(here, INTERFACE, ground.mtu - OVERHEAD)
         daemons.append(daemon)
     left, right = (Host(site.namespace, site.inner) for site in (ground.left, ground.right))
     return Tunnel(left, right, tuple(daemon.process.pid for daemon in daemons))

@@ -6,6 +6,7 @@ import secrets
 
 from ironswan.bench.tunnel.peer import Ground, Peer, Programs, Tunnel
 from ironswan.bench.tunnel.peers import swanctl_conf
+from ironswan.gateway.mtu import USUAL_PATH
 from ironswan.lab.gateways import Gateway, stop_all
 from ironswan.lab.traffic import Host
 
@@ -13,10 +14,12 @@ from ironswan.lab.traffic import Host
 def connected(ground: Ground, *, encap: bool = True) -> tuple[Gateway, Gateway]:
     """Start both gateways and set the tunnel up."""
     secret = secrets.token_hex(32)
+    # What nobody vouches for is taken for the internet's 1500.
+    path = f"path_mtu = {ground.mtu}" if ground.mtu > USUAL_PATH else ""
     gateways = []
     for here, there in ground.pairs:
         here.namespace.add_address("lo", f"{here.inner}/32")
-        text = swanctl_conf.text(here, there, secret, encap=encap)
+        text = swanctl_conf.text(here, there, secret, encap=encap, more=path)
         gateways.append(Gateway(here.namespace, ground.folder, here.name, text))
     ground.stack.callback(stop_all, gateways)
     for gateway in gateways:

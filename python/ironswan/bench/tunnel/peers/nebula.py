@@ -12,7 +12,6 @@ from ironswan.lab.traffic import Host
 
 INTERFACE = "nebula0"
 PORT = 4242
-MTU = 1420
 CONFIGURATION = """pki: {{ca: {folder}/ca.crt, cert: {folder}/{name}.crt, key: {folder}/{name}.key}}
 static_host_map: {{"{peer}": ["{remote}:{port}"]}}
 lighthouse: {{am_lighthouse: {lighthouse}, hosts: [{lighthouses}]}}
@@ -26,7 +25,7 @@ logging: {{level: error}}
 """
 
 
-def configuration(folder: Path, here: Site, there: Site) -> str:
+def configuration(folder: Path, here: Site, there: Site, mtu: int) -> str:
     """The configuration of one side; the right one is the lighthouse."""
     lighthouse = here.name == "right"
     return CONFIGURATION.format(
@@ -39,7 +38,7 @@ def configuration(folder: Path, here: Site, there: Site) -> str:
         lighthouse=str(lighthouse).lower(),
         lighthouses="" if lighthouse else f'"{there.inner}"',
         interface=INTERFACE,
-        mtu=MTU,
+        mtu=mtu,
     )
 
 
@@ -56,7 +55,7 @@ def _raise(ground: Ground, programs: Programs) -> Tunnel:
     for here, there in ground.pairs:
         _certify(programs["nebula-cert"], folder, "sign", "-name", here.name, "-networks", f"{here.inner}/24")
         file = folder / f"{here.name}.yml"
-        file.write_text(configuration(folder, here, there), encoding="utf-8")
+        file.write_text(configuration(folder, here, there, ground.inner_mtu), encoding="utf-8")
         daemon = Daemon(here.namespace, [str(programs["nebula"]), "-config", str(file)], folder / f"{here.name}.log")
         ground.stack.callback(daemon.stop)
         await_address(here, INTERFACE)

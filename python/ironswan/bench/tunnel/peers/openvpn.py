@@ -16,11 +16,10 @@ from ironswan.lab.traffic import Host
 
 INTERFACE = "ovpn0"
 PORT = 1194
-MTU = 1420
 CIPHER = "AES-128-GCM"
 OPTIONS = (
     f"--dev {INTERFACE} --dev-type tun --proto udp --port {PORT} --disable-dco --data-ciphers {CIPHER} "
-    f"--data-ciphers-fallback {CIPHER} --tun-mtu {MTU} --mssfix 0 --txqueuelen 1000 --sndbuf 8388608 "
+    f"--data-ciphers-fallback {CIPHER} --mssfix 0 --txqueuelen 1000 --sndbuf 8388608 "
     "--rcvbuf 8388608 --fast-io --verb 1 --dh none"
 ).split()
 
@@ -42,12 +41,13 @@ def certify(folder: Path, name: str) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
-def _command(program: Path, folder: Path, here: Site, there: Site, fingerprint: str) -> list[str]:
+def _command(program: Path, ground: Ground, here: Site, there: Site, fingerprint: str) -> list[str]:
+    folder = ground.folder
     serves = here.name == "right"
     role = ["--tls-server"] if serves else ["--tls-client", "--remote", there.outer]
     keys = ["--cert", str(folder / f"{here.name}.crt"), "--key", str(folder / f"{here.name}.key")]
     ends = ["--local", here.outer, "--ifconfig", here.inner, there.inner, "--peer-fingerprint", fingerprint]
-    return [str(program), *OPTIONS, *role, *keys, *ends]
+    return [str(program), *OPTIONS, "--tun-mtu", str(ground.inner_mtu), *role, *keys, *ends]
 
 
 def _raise(ground: Ground, programs: Programs) -> Tunnel:
@@ -55,7 +55,7 @@ def _raise(ground: Ground, programs: Programs) -> Tunnel:
     prints = {site.name: certify(folder, site.name) for site in (ground.left, ground.right)}
     daemons = []
     for here, there in ground.pairs:
-        command = _command(programs["openvpn"], folder, here, there, prints[there.name])
+        command = _command(programs["openvpn"], ground, here, there, prints[there.name])
         daemon = Daemon(here.namespace, command, folder / f"{here.name}.log")
         ground.stack.callback(daemon.stop)
         daemons.append(daemon)

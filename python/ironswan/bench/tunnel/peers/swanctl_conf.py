@@ -9,8 +9,8 @@ CIPHER = "AES-128-GCM"
 CHILD = "net"
 
 
-def text(here: Site, there: Site, secret: str, *, encap: bool = True) -> str:
-    """The swanctl.conf of one side; `secret` is hexadecimal and the same on both."""
+def text(here: Site, there: Site, secret: str, *, encap: bool = True, more: str = "") -> str:
+    """The swanctl.conf of one side; `secret` is hexadecimal and the same on both; `more` goes into the connection."""
     return f"""connections {{
   bench {{
     version = 2
@@ -18,6 +18,7 @@ def text(here: Site, there: Site, secret: str, *, encap: bool = True) -> str:
     remote_addrs = {there.outer}
     encap = {"yes" if encap else "no"}
     proposals = {IKE}
+    {more}
     local {{
       auth = psk
       id = {here.name}.bench

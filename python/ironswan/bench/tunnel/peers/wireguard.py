@@ -21,7 +21,6 @@ from ironswan.lab.traffic import Host
 CIPHER = "ChaCha20-Poly1305"
 INTERFACE = "wg0"
 PORT = 51820
-MTU = 1420
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def raise_with(name: str, program: Program) -> Callable[[Ground, Programs], Tunn
             daemon = private.start(ground, here, [str(programs[name]), *program.words], program.environment)
             daemons.append(daemon)
             _set(daemon, settings(keys[here.name], keys[there.name], there))
-            configure(here, INTERFACE, MTU)
+            configure(here, INTERFACE, ground.inner_mtu)
         left, right = (Host(site.namespace, site.inner) for site in (ground.left, ground.right))
         return Tunnel(left, right, tuple(daemon.process.pid for daemon in daemons))
 
