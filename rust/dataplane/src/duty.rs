@@ -5,6 +5,7 @@
 //! (an echo reply, a TCP segment) leaves by the same thread, and none has to wake for it.
 
 use std::io;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,9 @@ use crate::worker::Direction;
 /// The token of the first device; lower ones are for what else a thread sleeps on.
 pub const FIRST_DEVICE: u64 = 64;
 /// Packets in a round from which on there is load.
-const LARGE: usize = 8;
+const PACKETS: usize = 8;
+/// Octets that make as much of it.
+const OCTETS: usize = 12_000;
 /// With no large round for so long, a worker is at rest: the next small one ends it.
 const REST: Duration = Duration::from_millis(20);
 
@@ -27,8 +30,24 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Round {
     /// Packets of it.
     pub packets: usize,
+    /// Octets of it.
+    pub octets: usize,
     /// There may be more.
     pub more: bool,
+}
+
+impl Round {
+    fn is_large(self) -> bool {
+        self.packets >= PACKETS || self.octets >= OCTETS
+    }
+}
+
+impl AddAssign for Round {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.octets += other.octets;
+        self.more |= other.more;
+    }
 }
 
 /// A worker's TUN queues, and who has them.
@@ -93,9 +112,9 @@ impl Duty {
         Ok(())
     }
 
-    /// The receiving thread has carried so many packets in a round: with many, the TUN is the sending thread's to read.
-    pub fn received(&self, packets: usize, worker: usize) -> io::Result<()> {
-        if packets < LARGE {
+    /// The receiving thread has carried this: after a large round the TUN is the sending thread's to read.
+    pub fn received(&self, round: Round, worker: usize) -> io::Result<()> {
+        if !round.is_large() {
             return Ok(());
         }
         if !self.load.load(Relaxed) {
@@ -105,9 +124,9 @@ impl Duty {
     }
 
     /// As `received`, of what was read from the TUN; `outbound` belongs to the calling thread.
-    pub fn sent(&self, packets: usize, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
+    pub fn sent(&self, round: Round, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
         let received = self.load.load(Relaxed) && self.load.swap(false, Relaxed);
-        if packets >= LARGE || received {
+        if round.is_large() || received {
             outbound.last_load = Instant::now();
             self.hand_over(outbound, Direction::Out, worker)
         } else if self.has(Direction::Out) && outbound.last_load.elapsed() >= REST {
@@ -148,8 +167,7 @@ impl Outbound {
         for port in self.ports.iter_mut().filter(|port| port.ready) {
             let round = self.egress.run(port, outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
             port.ready = round.more;
-            all.packets += round.packets;
-            all.more |= round.more;
+            all += round;
         }
         Ok(all)
     }

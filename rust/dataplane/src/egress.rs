@@ -120,7 +120,7 @@ impl Egress {
     pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<Round> {
         let Port { device, cache, .. } = port;
         let (queue, snapshot) = (&device.tun.queues[outlet.worker], device.spd.snapshot());
-        let mut packets = 0;
+        let (mut packets, mut octets) = (0, 0);
         let mut frames = 0;
         let mut waiting = None;
         let more = loop {
@@ -130,6 +130,7 @@ impl Egress {
             let turn = frames % 2;
             let Some(length) = queue.read(&mut self.frames[turn])? else { break false };
             frames += 1;
+            octets += length;
             let classified = self.classify(turn, length, (&snapshot, cache), outlet);
             packets += self.carry(1 - turn, waiting, queue, outlet);
             waiting = classified;
@@ -138,7 +139,7 @@ impl Egress {
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
-        Ok(Round { packets, more })
+        Ok(Round { packets, octets, more })
     }
 
     /// Carries a frame that was held.

@@ -79,7 +79,7 @@ impl Ingress {
 
     /// Carries what waits in the socket, up to a bound.
     pub fn run(&mut self, socket: &UdpSocket, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
-        let mut packets = 0;
+        let mut round = Round::default();
         for _ in 0..RECEIVES {
             let count = self.receiver.receive(socket.fd())?;
             outlet.counters.count(Counter::UdpReceiveCalls);
@@ -87,14 +87,16 @@ impl Ingress {
             let mut scout = Scout::new(outlet, count, &self.receiver);
             let mut sink = sink(device, outlet);
             for index in 0..count {
-                packets += self.take_message(index, socket, &mut scout, &mut sink, outlet);
+                round.octets += self.receiver.received(index).length;
+                round.packets += self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
             self.flush(&mut sink);
             if count < MESSAGES {
-                return Ok(Round { packets, more: false });
+                return Ok(round);
             }
         }
-        Ok(Round { packets, more: true })
+        round.more = true;
+        Ok(round)
     }
 
     /// How many datagrams it had.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use crate::duty::FIRST_DEVICE;
+use crate::duty::{FIRST_DEVICE, Round};
 use crate::egress::Outlet;
 use crate::ingress::{Ingress, PlainInlet};
 use crate::notice::{Notice, NoticeKind, Notices};
@@ -105,7 +105,7 @@ fn send(shared: &Shared, station: &Station) -> io::Result<()> {
         more = false;
         if duty.has(Direction::Out) {
             let round = outbound.run(&outlet)?;
-            duty.sent(round.packets, &mut outbound, station.index)?;
+            duty.sent(round, &mut outbound, station.index)?;
             more = round.more;
         }
     }
@@ -140,26 +140,26 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
             return Ok(());
         }
         plain.use_rings_when_wanted(shared, epoll)?;
-        let mut packets = 0;
+        let mut received = Round::default();
         for (number, socket) in station.sockets.iter().enumerate() {
             if ready & 1 << number != 0 {
                 let round = ingress.run(socket, &device, &outlet)?;
-                packets += round.packets;
+                received += round;
                 ready &= !(u32::from(!round.more) << number);
             }
         }
         for (number, inlet) in (station.sockets.len()..).zip(&mut plain.versions) {
             if ready & 1 << number != 0 {
                 let round = ingress.run_plain(inlet, &device, &outlet)?;
-                packets += round.packets;
+                received += round;
                 ready &= !(u32::from(!round.more) << number);
             }
         }
-        duty.received(packets, station.index)?;
+        duty.received(received, station.index)?;
         if read_tun && duty.has(Direction::In) {
             let mut outbound = duty.outbound();
             let round = outbound.run(&sending)?;
-            duty.sent(round.packets, &mut outbound, station.index)?;
+            duty.sent(round, &mut outbound, station.index)?;
         }
     }
 }

@@ -130,14 +130,15 @@ impl Ingress {
         outlet: &Outlet<'_>,
     ) -> io::Result<Round> {
         from.gather();
-        let ring = self.run_ring(from, device, outlet)?;
+        let mut round = self.run_ring(from, device, outlet)?;
         if from.ring.is_some() && from.unfit.is_none() && !from.left_over {
-            return Ok(ring);
+            return Ok(round);
         }
         from.reconsider()?;
         let raw = self.run_raw(from, device, outlet)?;
         from.left_over &= raw.more;
-        Ok(Round { packets: ring.packets + raw.packets, more: ring.more || raw.more })
+        round += raw;
+        Ok(round)
     }
 
     fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
@@ -171,14 +172,16 @@ impl Ingress {
         if unfit {
             from.give_up_ring(outlet)?;
         }
-        Ok(Round { packets, more })
+        Ok(Round { packets, octets: used, more })
     }
 
     fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
         let count = self.receiver.receive(from.raw_fd())?;
         let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
+        let mut octets_received = 0;
         for index in 0..count {
             let received = self.receiver.received(index);
+            octets_received += received.length;
             if !self.room.has(received.length, 1) {
                 self.flush(&mut sink);
             }
@@ -196,7 +199,7 @@ impl Ingress {
         outlet.counters.add(Counter::PlainPackets, count);
         outlet.counters.add(Counter::PlainRawPackets, count);
         self.flush(&mut sink);
-        Ok(Round { packets: count, more: count == MESSAGES })
+        Ok(Round { packets: count, octets: octets_received, more: count == MESSAGES })
     }
 }
 
