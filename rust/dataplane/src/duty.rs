@@ -22,8 +22,10 @@ pub const FIRST_DEVICE: u64 = 64;
 const PACKETS: usize = 8;
 /// Octets that make as much of it.
 const OCTETS: usize = 12_000;
-/// With no large round for so long, a worker is at rest: the next small one ends it.
-const REST: Duration = Duration::from_millis(20);
+/// For how long is looked at what was carried before a worker is taken to be at rest.
+const WINDOW: Duration = Duration::from_millis(20);
+/// Packets read from the TUN in a window from which on there is load, however small the rounds are.
+const MANY: usize = 200;
 
 /// What a round of a thread has carried.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,13 +66,17 @@ pub struct Duty {
 pub struct Outbound {
     egress: Egress,
     ports: Vec<Port>,
-    last_load: Instant,
+    /// Since when the other two are kept.
+    since: Instant,
+    packets: usize,
+    load: bool,
 }
 
 impl Duty {
     /// At rest, without a queue.
     pub fn new() -> io::Result<Self> {
-        let outbound = Outbound { egress: Egress::default(), ports: Vec::new(), last_load: Instant::now() };
+        let (egress, ports, since) = (Egress::default(), Vec::new(), Instant::now());
+        let outbound = Outbound { egress, ports, since, packets: 0, load: false };
         let epolls = [Epoll::new()?, Epoll::new()?];
         Ok(Self {
             epolls,
@@ -126,10 +132,16 @@ impl Duty {
     /// As `received`, of what was read from the TUN; `outbound` belongs to the calling thread.
     pub fn sent(&self, round: Round, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
         let received = self.load.load(Relaxed) && self.load.swap(false, Relaxed);
-        if round.is_large() || received {
-            outbound.last_load = Instant::now();
+        outbound.load |= round.is_large() || received;
+        outbound.packets += round.packets;
+        let complete = outbound.since.elapsed() >= WINDOW;
+        let load = outbound.load || complete && outbound.packets >= MANY;
+        if complete {
+            (outbound.since, outbound.packets, outbound.load) = (Instant::now(), 0, false);
+        }
+        if load {
             self.hand_over(outbound, Direction::Out, worker)
-        } else if self.has(Direction::Out) && outbound.last_load.elapsed() >= REST {
+        } else if complete {
             self.hand_over(outbound, Direction::In, worker)
         } else {
             Ok(())
@@ -147,7 +159,6 @@ impl Duty {
             // Who has it now is told what waits in it.
             port.ready = false;
         }
-        outbound.last_load = Instant::now();
         self.at_rest.store(to == Direction::In, Relaxed);
         Ok(())
     }
