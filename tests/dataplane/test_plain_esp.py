@@ -142,6 +142,8 @@ def test_an_sa_moves_between_udp_and_plain(make_pair):
     for x, y in ("ab", "ba"):
         side = pair.sides[x]
         side.plane.update_endpoint(side.handle, OUTER[x], 4500, OUTER[y], 4500, udp_encap=False)
+    # The last ACK may still be on its way.
+    wait_for(lambda: pair.b.counter("opened_packets") == pair.a.counter("sealed_packets"))
     before = pair.b.counter("udp_datagrams")
     carries(pair)
     assert pair.b.counter("udp_datagrams") == before
