@@ -48,6 +48,7 @@ class RecordedNetwork:
     own: tuple[Address, ...]
     routes: set[Route] = field(default_factory=set)
     mtu: int = 0
+    links: int = 1500
     next_hops: dict[Address, NextHop] = field(default_factory=dict)
 
     async def apply(self, add: frozenset[Route], remove: frozenset[Route]) -> frozenset[Route]:
@@ -58,10 +59,10 @@ class RecordedNetwork:
         return self.own
 
     async def route_mtu(self, local: Address, remote: Address) -> int | None:
-        return 1500
+        return self.links
 
     async def outer_mtu(self, own_index: int) -> int:
-        return 1500
+        return self.links
 
     async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:
         self.mtu = mtu

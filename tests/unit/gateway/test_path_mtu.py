@@ -92,6 +92,15 @@ def test_the_route_says_what_a_path_carries() -> None:
     play(scenario)
 
 
+def test_a_link_that_takes_more_says_nothing_of_the_path_behind_it() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        left.network.links = 9000
+        await up(left)
+        assert await told(left) == (1500, "route")
+
+    play(scenario)
+
+
 def test_a_router_that_quotes_an_sa_is_believed_for_ten_minutes() -> None:
     async def scenario(left: Side, _: Side) -> None:
         spi, mtus = await up(left), left.gateway.paths.mtus
