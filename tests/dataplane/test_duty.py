@@ -43,8 +43,8 @@ def burst(pair, packets=32):
 def test_at_rest_one_thread_carries_a_packet_and_its_answer(joined):
     # Each thread has seen the policies when the first answer is there.
     ping(joined, 1)
-    wait_for(lambda: pings_leave_them_asleep(joined))
-    assert pings_leave_them_asleep(joined, 50)
+    # Again where a busy host let so many gather that they were a load.
+    wait_for(lambda: pings_leave_them_asleep(joined, 50))
 
 
 def test_under_load_the_sending_thread_takes_over_and_afterwards_rests_again(joined):
