@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from ironswan.bench.tunnel.link import LINK_MTU, WHOLE, ground
+from ironswan.bench.tunnel.link import FRAMES, LINK_MTU, ground
 from ironswan.bench.tunnel.peer import Ground
 from ironswan.bench.tunnel.peers import ironswan, swanctl_conf
 from ironswan.control.protocol import CommandError
@@ -95,7 +95,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 def measure(kind: str, plan: Plan) -> Result:
     """Flood the right gateway of a new pair with one kind of garbage. Raises LabError."""
-    with ground(WHOLE, LINK_MTU) as built:
+    with ground(FRAMES, LINK_MTU) as built:
         left, right = ironswan.connected(built)
         here, there = ironswan.hosts(built)
         until(lambda: ping(here, there.address, 1).received == 1, 10, "the tunnel carries packets")
@@ -139,7 +139,7 @@ def _flood(built: Ground, payloads: list[bytes], plan: Plan) -> Iterator[Task]:
     sender = built.left.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with sender:
         sender.connect((built.right.outer, PORT))
-        task = Task(lambda: _native.udp_send_payloads(sender.fileno(), payloads, plan.seconds + _LONGER, plan.rate))
+        task = Task(lambda: _native.udp_flood(sender.fileno(), payloads, plan.seconds + _LONGER, plan.rate))
     try:
         yield task
     finally:

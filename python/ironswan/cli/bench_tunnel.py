@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # pyroute2 is slow to import and only needed when something i
 OFFLOADS = {"whole": ("whole",), "frames": ("frames",), "both": ("whole", "frames")}
 RESULTS = Path("benches", "results")
 DESCRIPTION = """Measures tunnels one after the other between two namespaces of this machine: the plain link, a
-forwarder without cipher, ironswan, and every peer found (strongSwan, wireguard-go, GotaTun, boringtun, Nebula,
-OpenVPN). Each has its turn in every round; medians with the smallest and the largest go into a table, a JSON document
-and a chart. Leaves nothing behind but those."""
+forwarder without and with a cipher, ironswan, and every peer found (strongSwan, wireguard-go, GotaTun, boringtun,
+Nebula, OpenVPN). Each has its turn in every round; medians with the smallest and the largest go into a table, a JSON
+document and a chart. Leaves nothing behind but those."""
 EPILOG = """A peer is looked for on the path, or where $IRONSWAN_PEER_NAME (upper case, - as _) or --peer says. One
 that is missing is listed with how to get it; none is fetched. Without root this needs user namespaces. Leave the
 machine alone meanwhile: a full run of all peers takes about half an hour."""

@@ -3,10 +3,11 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
-use crate::sys::check;
+use crate::sys::{check, check_size, set_option};
 
 const BATCH: usize = 64;
 const LARGEST: usize = 65_507;
@@ -42,20 +43,44 @@ impl Batch {
 
 /// Sends datagrams of `sizes` octets as `send_payloads` does.
 pub fn send(fd: RawFd, sizes: &[usize], duration: Duration, rate: u64) -> io::Result<u64> {
-    if sizes.iter().any(|size| *size > LARGEST) {
+    if !(1..=BATCH).contains(&sizes.len()) || sizes.iter().any(|size| *size > LARGEST) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    send_payloads(fd, sizes.iter().map(|size| vec![0x55; *size]).collect(), duration, rate)
+    let mut batch = Batch::new(sizes.iter().map(|size| vec![0x55; *size]).collect());
+    pace(fd, batch.messages.len(), duration, rate, |datagrams| {
+        let messages = &mut batch.messages[datagrams];
+        // SAFETY: as many messages over memory that `batch` owns.
+        let sent = check(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), messages.len() as u32, 0) })?;
+        Ok(sent.cast_unsigned() as usize)
+    })
 }
 
-/// Sends datagrams with these payloads, in turn, on a connected socket for `duration`, at most `rate` a second (0: as fast
-/// as it goes); how many were sent.
-pub fn send_payloads(fd: RawFd, payloads: Vec<Vec<u8>>, duration: Duration, rate: u64) -> io::Result<u64> {
-    if !(1..=BATCH).contains(&payloads.len()) || payloads.iter().any(|payload| payload.len() > LARGEST) {
+/// Sends datagrams with these payloads, all of one length, in turn, on a connected socket for `duration`, at most `rate` a
+/// second (0: as fast as it goes), and lets the kernel cut them apart; how many were sent.
+pub fn flood(fd: RawFd, payloads: &[Vec<u8>], duration: Duration, rate: u64) -> io::Result<u64> {
+    let length = payloads.first().map_or(0, Vec::len);
+    let whole = payloads.len() * length;
+    if length == 0 || payloads.len() > BATCH || whole > LARGEST || payloads.iter().any(|each| each.len() != length) {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
-    let mut batch = Batch::new(payloads);
-    let whole = batch.messages.len() as u64;
+    let segment = i32::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, segment)?;
+    let octets = payloads.concat();
+    pace(fd, payloads.len(), duration, rate, |datagrams| {
+        let octets = &octets[datagrams.start * length..datagrams.end * length];
+        // SAFETY: the pointer and length are those of `octets`.
+        Ok(check_size(unsafe { libc::send(fd, octets.as_ptr().cast(), octets.len(), 0) })? / length)
+    })
+}
+
+/// Has `out` send the datagrams of a batch that are due, over and over.
+fn pace(
+    fd: RawFd,
+    batch: usize,
+    duration: Duration,
+    rate: u64,
+    mut out: impl FnMut(Range<usize>) -> io::Result<usize>,
+) -> io::Result<u64> {
     let start = Instant::now();
     let mut sent = 0_u64;
     loop {
@@ -64,18 +89,15 @@ pub fn send_payloads(fd: RawFd, payloads: Vec<Vec<u8>>, duration: Duration, rate
             return Ok(sent);
         }
         let due = if rate == 0 { u64::MAX } else { (elapsed.as_micros() * u128::from(rate) / 1_000_000) as u64 };
-        // Go on where the last call ended, so that every size has its share.
-        let first = sent % whole;
-        let count = due.saturating_sub(sent).min(whole - first);
+        // Go on where the last call ended, so that all of the batch have their share.
+        let first = (sent % batch as u64) as usize;
+        let count = due.saturating_sub(sent).min((batch - first) as u64) as usize;
         if count == 0 {
             std::thread::sleep(Duration::from_micros(200));
             continue;
         }
-        let messages = &mut batch.messages[first as usize..];
-        // SAFETY: `count` messages over memory that `batch` owns.
-        let result = check(unsafe { libc::sendmmsg(fd, messages.as_mut_ptr(), count as u32, 0) });
-        match result {
-            Ok(done) => sent += u64::from(done.cast_unsigned()),
+        match out(first..first + count) {
+            Ok(done) => sent += done as u64,
             Err(error) if is_passing(&error) => wait(fd, libc::POLLOUT, Duration::from_millis(1)),
             Err(error) => return Err(error),
         }

@@ -25,7 +25,7 @@ mod native {
     #[pymodule_export]
     use super::notices::{Acquire, IkeDatagram, SaNotice};
     #[pymodule_export]
-    use super::{udp_receive, udp_send, udp_send_mix, udp_send_payloads, udp_send_spread};
+    use super::{udp_flood, udp_receive, udp_send, udp_send_mix, udp_send_spread};
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
@@ -48,13 +48,14 @@ fn udp_send_mix(py: Python<'_>, sock_fd: RawFd, sizes: Vec<usize>, seconds: f64)
     Ok(py.detach(|| traffic::send(sock_fd, &sizes, duration, 0))?)
 }
 
-/// Send datagrams with these payloads in turn, 64 at most, on a connected socket for `seconds`, at most `rate` a second
-/// (0 no limit); how many were sent.
+/// Send datagrams with these payloads in turn, 64 at most and of one length, on a connected socket for `seconds`, at most
+/// `rate` a second (0 no limit); how many were sent. The kernel cuts them from larger ones, which costs less.
 #[pyfunction]
 #[pyo3(signature = (sock_fd, payloads, seconds, rate=0))]
-fn udp_send_payloads(py: Python<'_>, sock_fd: RawFd, payloads: Vec<Vec<u8>>, seconds: f64, rate: u64) -> PyResult<u64> {
+#[allow(clippy::needless_pass_by_value, reason = "PyO3 makes no slice of a list")]
+fn udp_flood(py: Python<'_>, sock_fd: RawFd, payloads: Vec<Vec<u8>>, seconds: f64, rate: u64) -> PyResult<u64> {
     let duration = duration(seconds)?;
-    Ok(py.detach(|| traffic::send_payloads(sock_fd, payloads, duration, rate))?)
+    Ok(py.detach(|| traffic::flood(sock_fd, &payloads, duration, rate))?)
 }
 
 /// Send datagrams of `size` octets from an unconnected socket for `seconds`, as fast as it goes, `in_a_row` to each of

@@ -72,11 +72,12 @@ def test_every_peer_that_needs_programs_says_how_to_get_them() -> None:
     assert [peer.name for peer in PEERS.values() if peer.needs and not peer.how_to_get] == []
 
 
-def test_forwarder_is_built_from_the_sources_with_cargo_or_not_found(tmp_path: Path) -> None:
-    forwarder = PEERS["forwarder"]
+@pytest.mark.parametrize("name", ["forwarder", "forwarder-gcm"])
+def test_forwarder_is_built_from_the_sources_with_cargo_or_not_found(name: str, tmp_path: Path) -> None:
+    forwarder = PEERS[name]
     with pytest.raises(NotFound, match="cargo"):
         programs.find(forwarder, {})
     cargo = install(tmp_path / "path", "cargo") / "cargo"
     found = programs.find(forwarder, {})
     assert found["cargo"] == cargo
-    assert (found["sources"] / "rust" / "dataplane" / "examples" / "forwarder.rs").exists()
+    assert (found["sources"] / "rust" / "dataplane" / "examples" / "forwarder" / "main.rs").exists()

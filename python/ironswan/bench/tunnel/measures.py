@@ -15,6 +15,8 @@ from ironswan.lab.traffic import Host, ping, udp_rate
 
 IDLE_PINGS = 500
 PAUSE = 0.01
+# A stream is at full speed so many seconds after its start.
+SPEEDING_UP = 0.5
 SETTLED = 0.05
 _IP_UDP = 28
 # Packets of 64, 576 and 1420 octets in the ratio 7:4:1, mixed evenly; UDP payloads, without the headers.
@@ -144,7 +146,8 @@ class Probe:
 
     def _loaded(self) -> dict[str, float]:
         trips: list[float] = []
-        with contextlib.closing(self.generator.start(self.tunnel.left, self.tunnel.right, self.seconds)) as run:
+        with contextlib.closing(self.generator.start(self.tunnel.left, self.tunnel.right, self.seconds + 1)) as run:
+            time.sleep(SPEEDING_UP)
             while run.running:
                 trips += ping(self.tunnel.left, self.tunnel.right.address, 1).round_trips
                 time.sleep(PAUSE)

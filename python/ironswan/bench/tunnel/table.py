@@ -12,10 +12,10 @@ both gateways, both ends of the traffic and the kernel share the cores: a figure
 
 TCP with one stream, one stream back, four streams, and one stream each way at once (their sum). UDP with 64 and 512
 octets of payload, as many packets as arrive when the sender sends as fast as it can; IMIX: IP packets of 64, 576 and
-1420 octets, 7:4:1. RTT: echo requests one after the other, on the idle tunnel; loaded: while one TCP stream runs. CPU a
-gigabyte (10⁹ octets of one TCP stream): `machine` is all busy time of all cores, kernel and traffic ends included;
-`gateways` is the user and system time of the gateway processes alone, without what the kernel did for them in
-interrupts."""
+1420 octets, 7:4:1. RTT: echo requests one after the other, on the idle tunnel; loaded: while one TCP stream runs at
+full speed. CPU a gigabyte (10⁹ octets of one TCP stream): `machine` is all busy time of all cores, kernel and traffic
+ends included; `gateways` is the user and system time of the gateway processes alone, without what the kernel did for
+them in interrupts."""
 
 
 def markdown(document: Document) -> str:

@@ -20,6 +20,7 @@ PEERS: dict[str, Peer] = {
     for peer in (
         veth.PEER,
         forwarder.PEER,
+        forwarder.CIPHER,
         ironswan.PEER,
         ironswan.PLAIN,
         strongswan.PEER,

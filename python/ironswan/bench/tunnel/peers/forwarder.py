@@ -1,6 +1,7 @@
-"""The forwarder without cipher, from the project's sources: the limit of segmentation offloads and system calls here.
+"""Two forwarders without SAs from the project's sources: the limits of segmentation offloads and system calls here.
 
-It is a program of the benchmark only, built when it is asked for; the gateway has no mode without cipher.
+One has no cipher, the other AES-128-GCM with one known key. They are one program of the benchmark only, built when it
+is asked for; the gateway has no mode without cipher.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ INTERFACE = "forward0"
 # What AES-GCM's ESP in UDP adds to a packet that ends a block.
 OVERHEAD = 78
 PORT = 4500
-SOURCE = Path("rust", "dataplane", "examples", "forwarder.rs")
+SOURCE = Path("rust", "dataplane", "examples", "forwarder", "main.rs")
 HOW = "it is built from the project's sources with cargo: run the benchmark in them"
 
 
@@ -48,12 +49,12 @@ def build(cargo: Path, sources: Path) -> Path:
     return next(Path(each["executable"]) for each in artifacts if each.get("executable"))
 
 
-def _raise(ground: Ground, programs: Programs) -> Tunnel:
+def _raise(cipher: str, ground: Ground, programs: Programs) -> Tunnel:
     program = programs.get("forwarder") or build(programs["cargo"], programs["sources"])
     daemons = []
     for here, there in ground.pairs:
         ends = (f"{site.outer}:{PORT}" for site in (here, there))
-        command = [str(program), INTERFACE, *ends]
+        command = [str(program), INTERFACE, *ends, cipher]
         daemon = Daemon(here.namespace, command, ground.folder / f"{here.name}.log")
         ground.stack.callback(daemon.stop)
         configure(here, INTERFACE, ground.mtu - OVERHEAD)
@@ -62,13 +63,18 @@ def _raise(ground: Ground, programs: Programs) -> Tunnel:
     return Tunnel(left, right, tuple(daemon.process.pid for daemon in daemons))
 
 
-PEER = Peer(
-    "forwarder",
-    "forwarder without cipher, all offloads",
-    "none",
-    _raise,
-    needs=(("forwarder",),),
-    how_to_get=HOW,
-    own=True,
-    locate=locate,
-)
+def _peer(name: str, title: str, cipher: str, word: str) -> Peer:
+    return Peer(
+        name,
+        title,
+        cipher,
+        functools.partial(_raise, word),
+        needs=(("forwarder",),),
+        how_to_get=HOW,
+        own=True,
+        locate=locate,
+    )
+
+
+PEER = _peer("forwarder", "forwarder without cipher, all offloads", "none", "none")
+CIPHER = _peer("forwarder-gcm", "the same with one fixed key", "AES-128-GCM", "aes128gcm16")

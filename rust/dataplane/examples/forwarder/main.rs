@@ -1,8 +1,11 @@
-//! A TUN device joined to a UDP socket with the segmentation offloads of both, and nothing in between: no cipher, no
-//! keys, no policy. The baseline `forwarder` of `ironswan bench tunnel` shows with it what the system calls and copies
-//! cost. It protects nothing and is no part of ironswan.
+//! A TUN device joined to a UDP socket with the segmentation offloads of both, and in between nothing, or one cipher with one
+//! key: no SA, no policy. The baselines `forwarder` and `forwarder-gcm` of `ironswan bench tunnel` show with it what the
+//! system calls, the copies and the cipher cost. It protects nothing and is no part of ironswan.
 //!
-//! Usage: `forwarder TUN LOCAL REMOTE`, the addresses with their ports. Needs Linux 6.2.
+//! Usage: `forwarder TUN LOCAL REMOTE CIPHER`, the addresses with their ports, the cipher `none` or `aes128gcm16`. Needs
+//! Linux 6.2.
+
+mod cipher;
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
@@ -18,9 +21,8 @@ use ironswan_dataplane::coalesce::{Coalescer, Sink};
 use ironswan_dataplane::split::Plan;
 use ironswan_dataplane::vnet;
 
-/// As many octets around each packet as ESP with AES-GCM has, so that datagrams are as long as a tunnel's.
-const HEADER: usize = 16;
-const TRAILER: usize = 18;
+use cipher::{Cipher, HEADER, TRAILER};
+
 const SEGMENTS: usize = 64;
 const RUN_OCTETS: usize = 65_000;
 const RUNS: usize = 64;
@@ -38,16 +40,18 @@ const OFFLOADS: libc::c_ulong = 0x67;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().collect();
-    let [_, name, local, remote] = words.as_slice() else {
-        return Err("usage: forwarder TUN LOCAL REMOTE".into());
+    let [_, name, local, remote, cipher] = words.as_slice() else {
+        return Err("usage: forwarder TUN LOCAL REMOTE CIPHER".into());
     };
-    let (tun, udp) = (open_tun(name)?, open_udp(local.parse()?, remote.parse()?)?);
+    let (local, remote): (SocketAddr, SocketAddr) = (local.parse()?, remote.parse()?);
+    let (sealing, opening) = (Cipher::new(cipher, local.ip())?, Cipher::new(cipher, remote.ip())?);
+    let (tun, udp) = (open_tun(name)?, open_udp(local, remote)?);
     // Both threads are as privileged as the gateway's by default, so that the two differ in their work alone.
     // SAFETY: plain call for this thread, which hands it on to those it starts.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     thread::scope(|scope| {
-        let outbound = scope.spawn(|| outbound(&tun, &udp));
-        let inbound = inbound(&tun, &udp);
+        let outbound = scope.spawn(|| outbound(&tun, &udp, sealing));
+        let inbound = inbound(&tun, &udp, &opening);
         outbound.join().unwrap_or_else(|_| Err(io::Error::other("the outbound side panicked"))).and(inbound)
     })?;
     Ok(())
@@ -106,11 +110,14 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn put(&mut self, plan: &Plan<'_>) {
+    fn put(&mut self, plan: &Plan<'_>, cipher: &mut Cipher) {
         for index in 0..plan.segments() {
             let inner = plan.len(index);
-            let start = self.place(HEADER + inner + TRAILER) + HEADER;
-            plan.write(index, &mut self.arena[start..start + inner]);
+            let length = HEADER + inner + TRAILER;
+            let start = self.place(length);
+            let datagram = &mut self.arena[start..start + length];
+            plan.write(index, &mut datagram[HEADER..HEADER + inner]);
+            cipher.seal(datagram);
         }
     }
 
@@ -197,7 +204,7 @@ fn send(runs: &[Run], arena: &[u8], udp: &UdpSocket) {
     }
 }
 
-fn outbound(tun: &File, udp: &UdpSocket) -> io::Result<()> {
+fn outbound(tun: &File, udp: &UdpSocket, mut cipher: Cipher) -> io::Result<()> {
     let mut frame = vec![0; vnet::LEN + 65_536];
     let mut outgoing = Outgoing { arena: vec![0; ARENA], runs: Vec::with_capacity(2 * RUNS), used: 0 };
     loop {
@@ -206,7 +213,7 @@ fn outbound(tun: &File, udp: &UdpSocket) -> io::Result<()> {
         match check(length) {
             Ok(length) => {
                 if let Some(plan) = Plan::new(&mut frame[..length]) {
-                    outgoing.put(&plan);
+                    outgoing.put(&plan, &mut cipher);
                 }
                 if outgoing.is_full() {
                     outgoing.flush(udp);
@@ -248,7 +255,7 @@ impl Sink for Device<'_> {
 #[derive(Clone, Copy)]
 struct Control([u8; 64]);
 
-fn inbound(tun: &File, udp: &UdpSocket) -> io::Result<()> {
+fn inbound(tun: &File, udp: &UdpSocket, cipher: &Cipher) -> io::Result<()> {
     let mut octets = vec![0; MESSAGES * MESSAGE_LEN];
     let mut coalescer = Coalescer::new(true, true);
     let mut device = Device(tun);
@@ -261,8 +268,7 @@ fn inbound(tun: &File, udp: &UdpSocket) -> io::Result<()> {
         for (index, (length, segment)) in received.into_iter().enumerate() {
             let end = index * MESSAGE_LEN + length;
             for start in (index * MESSAGE_LEN..end).step_by(segment.max(1)) {
-                let inner = start + HEADER..end.min(start + segment).saturating_sub(TRAILER);
-                if !inner.is_empty() {
+                if let Some(inner) = cipher.open(&mut octets, start..end.min(start + segment)) {
                     coalescer.push(&mut octets, inner, &mut device);
                 }
             }
