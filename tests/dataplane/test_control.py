@@ -272,7 +272,7 @@ def test_offloads_are_told_as_they_are_and_not_as_they_were_asked_for(make_pair)
     """On a path of 1,000 octets, for which the kernel refuses to cut runs of larger packets."""
     pair = make_pair()
     pair.join()
-    asked = {"tun_tcp", "tun_udp", "udp_segment", "udp_gro"}
+    asked = {"tun_tcp", "tun_udp", "tun_lanes", "udp_segment", "udp_gro"}
     assert {name for name, wanted in pair.a.plane.offloads_asked().items() if wanted} == asked
     assert pair.a.plane.offloads()["udp_segment"]
     pair.a.run("ip", "link", "set", "va", "mtu", "1000")

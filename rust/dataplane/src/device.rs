@@ -18,7 +18,7 @@ pub const DEFAULT: u32 = 0;
 pub struct Device {
     /// Its number, never used again.
     pub id: u32,
-    /// A queue for each worker.
+    /// The interface and its queues.
     pub tun: Tun,
     /// The policies for what is read from it.
     pub spd: Spd,
@@ -58,7 +58,8 @@ impl Devices {
     /// Makes one more.
     pub fn add(&self, name: &str, mtu: u32) -> io::Result<u32> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let tun = Tun::open(name, mtu, self.workers, self.offloads)?;
+        // Lanes cost the kernel megabytes, and of these there may be many.
+        let tun = Tun::open(name, mtu, self.workers, false, self.offloads)?;
         let device = Arc::new(Device { id: *next, tun, spd: Spd::default() });
         self.all.store(Arc::new(self.load().iter().cloned().chain([device]).collect()));
         *next += 1;

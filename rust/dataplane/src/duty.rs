@@ -6,17 +6,19 @@
 
 use std::io;
 use std::ops::AddAssign;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::device::{Device, Devices};
 use crate::egress::{Egress, Outlet, Port};
+use crate::lanes::{LANES, Turns};
 use crate::station::Released;
 use crate::sys::Epoll;
 use crate::worker::Direction;
 
-/// The token of the first device; lower ones are for what else a thread sleeps on.
+/// The token of the first device's first lane; lower ones are for what else a thread sleeps on.
 pub const FIRST_DEVICE: u64 = 64;
 /// Packets in a round from which on there is load.
 const PACKETS: usize = 8;
@@ -107,11 +109,11 @@ impl Duty {
         let epoll = self.epoll(if self.has(Direction::In) { Direction::In } else { Direction::Out });
         let ports = &mut outbound.ports;
         for gone in ports.extract_if(.., |port| !devices.iter().any(|device| device.id == port.device.id)) {
-            epoll.remove(queue(&gone.device, worker))?;
+            each_lane(&gone.device, worker, |fd, _| epoll.remove(fd))?;
         }
         for device in devices.iter() {
             if !ports.iter().any(|port| port.device.id == device.id) {
-                epoll.add(queue(device, worker), token_of(device))?;
+                each_lane(device, worker, |fd, token| epoll.add(fd, token))?;
                 ports.push(Port::new(Arc::clone(device)));
             }
         }
@@ -154,10 +156,12 @@ impl Duty {
         }
         let from = if to == Direction::In { Direction::Out } else { Direction::In };
         for port in &mut outbound.ports {
-            self.epoll(from).remove(queue(&port.device, worker))?;
-            self.epoll(to).add(queue(&port.device, worker), token_of(&port.device))?;
+            each_lane(&port.device, worker, |fd, token| {
+                self.epoll(from).remove(fd)?;
+                self.epoll(to).add(fd, token)
+            })?;
             // Who has it now is told what waits in it.
-            port.ready = false;
+            port.turns = Turns::default();
         }
         self.at_rest.store(to == Direction::In, Relaxed);
         Ok(())
@@ -167,18 +171,17 @@ impl Duty {
 impl Outbound {
     /// The queue with this token may have frames.
     pub fn mark(&mut self, token: u64) {
-        if let Some(port) = self.ports.iter_mut().find(|port| token_of(&port.device) == token) {
-            port.ready = true;
+        let (id, lane) = ((token - FIRST_DEVICE) / LANES as u64, (token - FIRST_DEVICE) as usize % LANES);
+        if let Some(port) = self.ports.iter_mut().find(|port| u64::from(port.device.id) == id) {
+            port.turns.mark(lane);
         }
     }
 
     /// Carries what waits in the queues, up to a bound.
     pub fn run(&mut self, outlet: &Outlet<'_>) -> io::Result<Round> {
         let mut all = Round::default();
-        for port in self.ports.iter_mut().filter(|port| port.ready) {
-            let round = self.egress.run(port, outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
-            port.ready = round.more;
-            all += round;
+        for port in self.ports.iter_mut().filter(|port| !port.turns.is_empty()) {
+            all += self.egress.run(port, outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
         }
         Ok(all)
     }
@@ -193,12 +196,10 @@ impl Outbound {
     }
 }
 
-fn queue(device: &Device, worker: usize) -> std::os::fd::RawFd {
-    device.tun.queues[worker].fd()
-}
-
-fn token_of(device: &Device) -> u64 {
-    FIRST_DEVICE + u64::from(device.id)
+/// Does it for each of a worker's queues of the device, with its token.
+fn each_lane(device: &Device, worker: usize, mut act: impl FnMut(RawFd, u64) -> io::Result<()>) -> io::Result<()> {
+    let first = FIRST_DEVICE + u64::from(device.id) * LANES as u64;
+    device.tun.lanes(worker).iter().zip(first..).try_for_each(|(queue, token)| act(queue.fd(), token))
 }
 
 /// Reading from a TUN fails only when there is none any more.

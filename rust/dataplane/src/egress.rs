@@ -13,6 +13,7 @@ use crate::duty::Round;
 use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
 use crate::fragments::{Fragments, Taken};
+use crate::lanes::Turns;
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::outbound::OutboundEntry;
@@ -48,8 +49,8 @@ pub struct Egress {
 pub struct Port {
     /// The device.
     pub device: Arc<Device>,
-    /// There may be frames.
-    pub ready: bool,
+    /// Its lanes that may have frames.
+    pub turns: Turns,
     cache: FlowCache,
 }
 
@@ -57,7 +58,7 @@ impl Port {
     /// Nothing is remembered yet.
     #[must_use]
     pub fn new(device: Arc<Device>) -> Self {
-        Self { device, ready: false, cache: FlowCache::default() }
+        Self { device, turns: Turns::default(), cache: FlowCache::default() }
     }
 }
 
@@ -116,10 +117,10 @@ impl Outlet<'_> {
 }
 
 impl Egress {
-    /// Carries what waits in the TUN, up to a bound.
+    /// Carries what waits in the TUN, a frame of each lane in turn, up to a bound.
     pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<Round> {
-        let Port { device, cache, .. } = port;
-        let (queue, snapshot) = (&device.tun.queues[outlet.worker], device.spd.snapshot());
+        let Port { device, cache, turns } = port;
+        let (lanes, snapshot) = (device.tun.lanes(outlet.worker), device.spd.snapshot());
         let (mut packets, mut octets) = (0, 0);
         let mut frames = 0;
         let mut waiting = None;
@@ -128,14 +129,18 @@ impl Egress {
                 break true;
             }
             let turn = frames % 2;
-            let Some(length) = queue.read(&mut self.frames[turn])? else { break false };
+            let Some(lane) = turns.next() else { break false };
+            let Some(length) = lanes[lane].read(&mut self.frames[turn])? else {
+                turns.clear(lane);
+                continue;
+            };
             frames += 1;
             octets += length;
             let classified = self.classify(turn, length, (&snapshot, cache), outlet);
-            packets += self.carry(1 - turn, waiting, queue, outlet);
+            packets += self.carry(1 - turn, waiting, &lanes[0], outlet);
             waiting = classified;
         };
-        packets += self.carry((frames + 1) % 2, waiting, queue, outlet);
+        packets += self.carry((frames + 1) % 2, waiting, &lanes[0], outlet);
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
@@ -147,7 +152,7 @@ impl Egress {
         let snapshot = port.device.spd.snapshot();
         self.frames[0][..frame.len()].copy_from_slice(frame);
         let classified = self.classify(0, frame.len(), (&snapshot, &mut port.cache), outlet);
-        self.carry(0, classified, &port.device.tun.queues[outlet.worker], outlet);
+        self.carry(0, classified, &port.device.tun.lanes(outlet.worker)[0], outlet);
         self.arena.flush(outlet);
     }
 

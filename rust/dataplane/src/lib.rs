@@ -18,6 +18,7 @@ mod ike;
 pub mod inbound;
 mod index;
 mod ingress;
+mod lanes;
 pub mod limits;
 mod local;
 mod mss;

@@ -125,7 +125,8 @@ impl DataPlane {
     /// Opens devices and sockets in the caller's network namespace and starts the workers.
     pub fn start(options: &Options) -> io::Result<Self> {
         let workers = workers::number(options.workers);
-        let tun = Tun::open(&options.tun_name, options.mtu, workers, options.offloads)?;
+        let lanes = options.offloads != OffloadMode::Off;
+        let tun = Tun::open(&options.tun_name, options.mtu, workers, lanes, options.offloads)?;
         let (stations, steered) = station::open_all(workers, options)?;
         let segmentation =
             stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);

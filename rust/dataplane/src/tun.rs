@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use crate::lanes::{LANES, Steering};
 use crate::sys::{check, check_size};
 
 const TUN_F_CSUM: libc::c_uint = 0x01;
@@ -68,8 +69,8 @@ impl TunQueue {
 
 /// The device with all its queues.
 pub struct Tun {
-    /// One for each worker.
-    pub queues: Vec<TunQueue>,
+    queues: Vec<TunQueue>,
+    lanes: usize,
     /// The name it got.
     pub name: String,
     /// Its interface index.
@@ -79,17 +80,30 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Creates the device, or attaches to it, with `queues` queues; sets its MTU and brings it up.
-    pub fn open(name: &str, mtu: u32, queues: usize, mode: OffloadMode) -> io::Result<Self> {
+    /// Creates the device, or attaches to it, with a queue for each worker; sets its MTU and brings it up. With `lanes`, a
+    /// single worker has several queues, where that is possible.
+    pub fn open(name: &str, mtu: u32, workers: usize, lanes: bool, mode: OffloadMode) -> io::Result<Self> {
         let mut request = Request::new(name)?;
-        let opened = (0..queues).map(|_| open_queue(&mut request, queues > 1)).collect::<io::Result<Vec<_>>>()?;
+        let several = if lanes && workers == 1 { open_lanes(&mut request).ok() } else { None };
+        let queues = several.map_or_else(|| open_queues(&mut request, workers), Ok)?;
         let mut offloads = Offloads::default();
-        for queue in &opened {
+        for queue in &queues {
             offloads = set_offloads(queue, mode)?;
         }
         let name = request.name();
         let index = configure(&mut request, mtu)?;
-        Ok(Self { queues: opened, name, index, offloads })
+        Ok(Self { lanes: queues.len() / workers, queues, name, index, offloads })
+    }
+
+    /// Whether workers have several queues each.
+    pub fn has_lanes(&self) -> bool {
+        self.lanes > 1
+    }
+
+    /// A worker's queues, one for each lane.
+    #[inline]
+    pub fn lanes(&self, worker: usize) -> &[TunQueue] {
+        &self.queues[worker * self.lanes..][..self.lanes]
     }
 }
 
@@ -117,6 +131,18 @@ impl Request {
         // SAFETY: all calls made here read or write one ifreq.
         check(unsafe { libc::ioctl(fd, number as _, &raw mut self.0) }).map(drop)
     }
+}
+
+fn open_queues(request: &mut Request, count: usize) -> io::Result<Vec<TunQueue>> {
+    (0..count).map(|_| open_queue(request, count > 1)).collect()
+}
+
+/// Refused without the privilege to load a program, and by a device that is there already and made for one queue.
+fn open_lanes(request: &mut Request) -> io::Result<Vec<TunQueue>> {
+    let steering = Steering::load()?;
+    let queues = open_queues(request, LANES)?;
+    steering.attach(queues[0].fd())?;
+    Ok(queues)
 }
 
 fn open_queue(request: &mut Request, several: bool) -> io::Result<TunQueue> {

@@ -57,7 +57,7 @@ impl Sink for TunSink<'_> {
         self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
         self.counters.count(Counter::TunWrites);
         self.counters.batches.count(Batch::TunWrite, pieces.len());
-        if self.device.tun.queues[self.worker].write(&self.vectors).is_err() {
+        if self.device.tun.lanes(self.worker)[0].write(&self.vectors).is_err() {
             self.counters.add(Counter::DropTunWrite, pieces.len());
         }
     }

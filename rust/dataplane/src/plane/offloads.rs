@@ -19,7 +19,7 @@ pub struct Offload {
 
 impl DataPlane {
     /// All there are.
-    pub fn offloads(&self) -> [Offload; 6] {
+    pub fn offloads(&self) -> [Offload; 7] {
         let wanted = self.shared.offload_mode != OffloadMode::Off;
         let plain = wanted && self.shared.plain_wanted.load(Relaxed);
         let devices = self.shared.devices.load();
@@ -28,6 +28,7 @@ impl DataPlane {
         [
             row("tun_tcp", wanted, devices.iter().all(|device| device.tun.offloads.tcp)),
             row("tun_udp", wanted, devices.iter().all(|device| device.tun.offloads.udp)),
+            row("tun_lanes", wanted && self.workers() == 1, devices[0].tun.has_lanes()),
             row("udp_segment", wanted, self.shared.segmentation && !self.is_refused_everywhere()),
             row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),
             row("esp_rings", plain, self.shared.rings.load(Relaxed)),
