@@ -173,23 +173,5 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_lane_that_is_ready_has_its_turn_until_it_is_empty() {
-        let mut turns = Turns::default();
-        assert_eq!((turns.next(), turns.is_empty()), (None, true));
-        for lane in [0, 3, 7] {
-            turns.mark(lane);
-        }
-        assert_eq!([(); 5].map(|()| turns.next()), [3, 7, 0, 3, 7].map(Some));
-        turns.clear(0);
-        turns.mark(4);
-        assert_eq!([(); 4].map(|()| turns.next()), [3, 4, 7, 3].map(Some));
-        for lane in [3, 4, 7] {
-            turns.clear(lane);
-        }
-        assert_eq!((turns.next(), turns.is_empty()), (None, true));
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;
