@@ -141,6 +141,8 @@ def test_interrupted_demo_leaves_nothing_behind(privileged: None, tmp_path: Path
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
+        # A shell's background jobs ignore interrupts, and so would all that is started from them.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     until(lambda: len(_children(demo.pid)) >= 3, 30, "tap and gateways run")
     children = _children(demo.pid)
