@@ -25,7 +25,7 @@ def tcp_transfer(pair, source, target, octets, segment=0):
             while data := connection.recv(1 << 18):
                 received.update(data)
 
-    server = threading.Thread(target=serve)
+    server = threading.Thread(target=serve, daemon=True)
     server.start()
     with listener, client:
         client.settimeout(20)

@@ -155,19 +155,21 @@ class Pair:
                 remote_addr=self.outer[y],
                 remote_port=4500,
             )
-            here.handle = here.plane.install_outbound(
-                there.spi,
-                suite,
-                KEYS[x][:length],
-                esn=False,
-                local_addr=self.outer[x],
-                local_port=4500,
-                remote_addr=self.outer[y],
-                remote_port=4500,
-                key_owner=here.spi,
-                udp_encap=x not in plain,
-                **changed,
-            )
+            # As a gateway does it, which never leaves its namespace.
+            with inside(here.namespace):
+                here.handle = here.plane.install_outbound(
+                    there.spi,
+                    suite,
+                    KEYS[x][:length],
+                    esn=False,
+                    local_addr=self.outer[x],
+                    local_port=4500,
+                    remote_addr=self.outer[y],
+                    remote_port=4500,
+                    key_owner=here.spi,
+                    udp_encap=x not in plain,
+                    **changed,
+                )
 
     def link(self, x: str) -> dict[str, Any]:
         """Return what the system knows of a side's outer interface."""

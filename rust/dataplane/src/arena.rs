@@ -3,6 +3,7 @@
 mod plain;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -202,37 +203,53 @@ impl Arena {
         self.used = 0;
     }
 
+    /// By the line to their peer, when all have the same one; else, and when that fails, by the shared socket.
     fn send(&self, runs: &[Run], socket: &UdpSocket, outlet: &Outlet<'_>) {
-        let mut controls = [Control::default(); RUNS];
-        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
-        // SAFETY: all zeros are a valid mmsghdr.
-        let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
+        let line = |run: &Run| self.turns[run.turn].endpoint.line();
+        let first = runs.first().and_then(line);
+        let alone = first.filter(|first| runs.iter().all(|run| line(run).is_some_and(|line| Arc::ptr_eq(line, first))));
+        let sent = alone.map_or(0, |line| self.send_by(&line.socket, true, runs, outlet));
+        if sent < runs.len() {
+            self.send_by(socket, false, &runs[sent..], outlet);
+        }
+    }
+
+    /// How many of them are done with. On a line that ends where it fails: errors there are also those of other packets before.
+    fn send_by(&self, socket: &UdpSocket, line: bool, runs: &[Run], outlet: &Outlet<'_>) -> usize {
+        // Not written before they are used: most calls send one run.
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; RUNS];
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; RUNS];
+        let mut messages = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; RUNS];
         let mut whole = [true; RUNS];
         for (index, run) in runs.iter().enumerate() {
             let Turn { right, endpoint, .. } = &self.turns[run.turn];
-            controls[index] = endpoint.control;
+            let control = controls[index].write(if line { Control::default() } else { endpoint.control });
             if run.count > 1 {
                 whole[index] = outlet.shared.segmentation && right.entry().may_segment();
-                controls[index].push_segment_size(run.segment as u16);
+                control.push_segment_size(run.segment as u16);
             }
             let octets = &self.octets[run.start..run.start + run.length];
-            vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            messages[index].msg_hdr = udp::header(&endpoint.raw_remote, &controls[index], &mut vectors[index..=index]);
+            let vector = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            let vector = std::slice::from_mut(vectors[index].write(vector));
+            let remote = (!line).then_some(&endpoint.raw_remote);
+            messages[index].write(libc::mmsghdr { msg_hdr: udp::header(remote, control, vector), msg_len: 0 });
         }
         let mut next = 0;
         let mut waited = false;
         while next < runs.len() {
             if !whole[next] {
+                if line {
+                    return next;
+                }
                 self.send_singly(&runs[next], socket, outlet);
                 next += 1;
                 continue;
             }
             let upto = next + whole[next..runs.len()].iter().take_while(|whole| **whole).count();
             outlet.counters.count(Counter::UdpSendCalls);
-            // SAFETY: headers `next..upto` point to names, controls and octets that live and stay during the call.
-            let sent = unsafe {
-                libc::sendmmsg(socket.fd(), messages[next..upto].as_mut_ptr(), (upto - next) as u32, libc::MSG_DONTWAIT)
-            };
+            let (first, count) = (messages[next..upto].as_mut_ptr().cast(), (upto - next) as u32);
+            // SAFETY: headers `next..upto` are written and point to names, controls and octets that stay during the call.
+            let sent = unsafe { libc::sendmmsg(socket.fd(), first, count, libc::MSG_DONTWAIT) };
             if let Ok(sent @ 1..) = usize::try_from(sent) {
                 outlet.counters.add(Counter::UdpRuns, sent);
                 let sent = next..next + sent;
@@ -251,6 +268,7 @@ impl Arena {
                     self.drop(run, Counter::DropSendBlocked, run.count, outlet);
                     next += 1;
                 }
+                _ if line => return next,
                 // The device cannot checksum, or the path carries less than a segment: the kernel will not cut.
                 Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE) if run.count > 1 => {
                     self.turns[run.turn].right.entry().segmentation_refused();
@@ -262,6 +280,7 @@ impl Arena {
                 }
             }
         }
+        next
     }
 
     fn send_singly(&self, run: &Run, socket: &UdpSocket, outlet: &Outlet<'_>) {

@@ -2,7 +2,9 @@
 
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
+use crate::lines::Line;
 use crate::plain::{IpHeader, NextHop};
 
 /// A socket address as the kernel writes and reads it.
@@ -170,6 +172,7 @@ pub struct Endpoint {
     pub control: Control,
     /// Whether the source port is that of the worker that sends.
     pub own_port: bool,
+    line: Option<Arc<Line>>,
     plain: Option<IpHeader>,
     next_hop: Option<NextHop>,
 }
@@ -180,7 +183,18 @@ impl Endpoint {
     pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
         let control = Control::with_source(local.ip());
         let (raw_remote, own_port) = (RawAddress::new(remote), local.port() == 0);
-        Self { remote, raw_remote, control, own_port, plain: None, next_hop: None }
+        Self { remote, raw_remote, control, own_port, line: None, plain: None, next_hop: None }
+    }
+
+    /// The same over a line to the peer, or without one.
+    pub(crate) fn over(self, line: Option<Arc<Line>>) -> Self {
+        Self { line, ..self }
+    }
+
+    /// The line to the peer, if there is one.
+    #[inline]
+    pub(crate) fn line(&self) -> Option<&Arc<Line>> {
+        self.line.as_ref()
     }
 
     /// ESP as protocol 50. None when the addresses are not of one version, or ours is unspecified.
@@ -191,7 +205,7 @@ impl Endpoint {
         let remote = SocketAddr::new(remote, 0);
         let control = Control::with_source(local);
         let raw_remote = RawAddress::new(remote);
-        Some(Self { remote, raw_remote, control, own_port: false, plain: Some(header), next_hop: None })
+        Some(Self { remote, raw_remote, control, own_port: false, line: None, plain: Some(header), next_hop: None })
     }
 
     /// The same with frames that go to `next_hop`, or with none.

@@ -27,7 +27,7 @@ use crate::tun::Offloads;
 use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, SPARE, UdpSocket};
 
 pub use plain::PlainInlet;
-use sink::{TunSink, sink, turn_to};
+use sink::{TunSink, VECTORS, sink, turn_to};
 
 const KEEPALIVE: [u8; 1] = [0xff];
 /// Packets opened together when that saves only the window's lock: few, so that they stay in the innermost cache.
@@ -42,6 +42,7 @@ pub struct Ingress {
     receiver: Receiver,
     coalescer: Coalescer,
     room: Room,
+    vectors: Vec<libc::iovec>,
 }
 
 /// Goes through the datagrams that were received ahead of those who open them.
@@ -74,7 +75,7 @@ impl Ingress {
     #[must_use]
     pub fn new(offloads: Offloads) -> Self {
         let coalescer = Coalescer::new(offloads.tcp, offloads.udp);
-        Self { receiver: Receiver::default(), coalescer, room: Room::new(SPARE) }
+        Self { receiver: Receiver::default(), coalescer, room: Room::new(SPARE), vectors: Vec::with_capacity(VECTORS) }
     }
 
     /// Carries what waits in the socket, up to a bound.
@@ -85,12 +86,12 @@ impl Ingress {
             outlet.counters.count(Counter::UdpReceiveCalls);
             outlet.counters.add(Counter::UdpMessages, count);
             let mut scout = Scout::new(outlet, count, &self.receiver);
-            let mut sink = sink(device, outlet);
+            let mut sink = self.sink(device, outlet);
             for index in 0..count {
                 round.octets += self.receiver.received(index).length;
                 round.packets += self.take_message(index, socket, &mut scout, &mut sink, outlet);
             }
-            self.flush(&mut sink);
+            self.close(sink);
             if count < MESSAGES {
                 return Ok(round);
             }
@@ -127,7 +128,7 @@ impl Ingress {
                 [a, b, c, d, ..] => {
                     run.enter(u32::from_be_bytes([*a, *b, *c, *d]), Some(remote));
                     if let Some(entry) = run.entry() {
-                        let Self { receiver, room, coalescer } = self;
+                        let Self { receiver, room, coalescer, .. } = self;
                         turn_to(entry, &mut receiver.octets, room, coalescer, sink);
                     }
                     taken.end = start + run.stretch(&self.receiver.octets[start..message.end], received.segment);
@@ -149,6 +150,15 @@ impl Ingress {
         outlet.counters.add(Counter::UdpDatagrams, datagrams);
         outlet.counters.batches.count(Batch::ReceivedMessage, datagrams);
         datagrams
+    }
+
+    fn sink<'a>(&mut self, device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+        sink(device, outlet, std::mem::take(&mut self.vectors))
+    }
+
+    fn close(&mut self, mut sink: TunSink<'_>) {
+        self.flush(&mut sink);
+        self.vectors = sink.vectors;
     }
 
     /// Hands on all that was opened, so that nothing of the batch is needed any more.
@@ -177,7 +187,10 @@ impl<'a> Scout<'a> {
     /// Ahead as far as SAs take to come into the cache.
     fn new(outlet: &'a Outlet<'_>, count: usize, receiver: &Receiver) -> Self {
         let lookahead = Lookahead::new(&outlet.shared.sad);
-        let mut scout = Self { lookahead, messages: 0..count, message: None, start: 0 };
+        // Before a datagram that is alone there is nothing to do meanwhile.
+        let alone = count == 1 && receiver.received(0).length <= receiver.received(0).segment;
+        let messages = if alone { 0..0 } else { 0..count };
+        let mut scout = Self { lookahead, messages, message: None, start: 0 };
         (0..Lookahead::AHEAD).for_each(|_| scout.step(receiver));
         scout
     }

@@ -20,6 +20,7 @@ mod index;
 mod ingress;
 mod lanes;
 pub mod limits;
+mod lines;
 mod local;
 mod mss;
 mod notice;

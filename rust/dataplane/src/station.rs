@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use crate::duty::Duty;
+use crate::lines::Lines;
 use crate::plain::Plain;
 use crate::plane::Options;
 use crate::sys::EventFd;
@@ -24,6 +25,8 @@ pub struct Station {
     pub(crate) plain: Option<Plain>,
     own_ports: Vec<UdpSocket>,
     pub(crate) duty: Duty,
+    /// None with several workers.
+    pub(crate) lines: Option<Lines>,
     wake: [EventFd; 2],
     released: Mutex<Vec<Released>>,
 }
@@ -31,7 +34,8 @@ pub struct Station {
 impl Station {
     /// The shared port for every worker, IKE's own port for the first; IPv6 where the kernel has it.
     fn open(index: usize, workers: usize, options: &Options) -> io::Result<Self> {
-        let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro: options.offloads != OffloadMode::Off };
+        let gro = options.offloads != OffloadMode::Off;
+        let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro, namespace: None };
         let alone = UdpOptions { shared: false, gro: false, ..udp };
         let (mut sockets, mut own_ports) = (Vec::new(), Vec::new());
         for v6 in [false, true] {
@@ -47,11 +51,15 @@ impl Station {
             // What arrived there would fill a buffer for ever; the shared port does as well.
             own_ports.clear();
         }
+        let shares = || sockets.iter().filter(|socket| socket.esp).all(|socket| socket.share_port().is_ok());
+        let namespace = sockets.first().and_then(|socket| socket.namespace().ok());
+        let lines =
+            (workers == 1 && namespace.is_some() && shares()).then(|| Lines::new(UdpOptions { namespace, ..udp }));
         let wake = [EventFd::new()?, EventFd::new()?];
         // Without CAP_NET_RAW there is ESP in UDP alone.
         let plain = Plain::new(options.mark).ok();
         let duty = Duty::new()?;
-        Ok(Self { index, sockets, plain, own_ports, duty, wake, released: Mutex::default() })
+        Ok(Self { index, sockets, plain, own_ports, duty, lines, wake, released: Mutex::default() })
     }
 
     /// Frames that were held and may go now.

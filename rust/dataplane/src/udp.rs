@@ -13,6 +13,7 @@ use crate::sys::{check, check_size, set_option, set_option_raw};
 const BUFFER: i32 = 4 << 20;
 /// Ignore path MTU reports, which anybody can forge, and let the kernel fragment after ESP.
 const IP_PMTUDISC_OMIT: i32 = 5;
+const SO_NETNS_COOKIE: i32 = 71;
 
 /// One bound socket.
 pub struct UdpSocket {
@@ -45,17 +46,38 @@ pub struct UdpOptions {
     pub shared: bool,
     /// Receive runs of datagrams in one piece.
     pub gro: bool,
+    /// The cookie of the only network namespace it may be in: the calling thread may have gone to another.
+    pub namespace: Option<u64>,
 }
 
 impl UdpSocket {
     /// Binds `port` on all addresses of the family. `UDP_ENCAP` is never set: the kernel would take the ESP itself.
     pub fn bind(v6: bool, port: u16, esp: bool, options: UdpOptions) -> io::Result<Self> {
+        let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        Self::open(SocketAddr::new(any, port), esp, options)
+    }
+
+    /// One for ESP with a single peer, beside the socket that has the port and shares it.
+    pub fn connected(local: SocketAddr, remote: SocketAddr, options: UdpOptions) -> io::Result<Self> {
+        let socket = Self::open(local, true, UdpOptions { shared: true, ..options })?;
+        let address = RawAddress::new(remote);
+        let (name, length) = address.parts();
+        // What came since it was bound may be anybody's, and is taken as on the other socket.
+        // SAFETY: `address` lives through the call.
+        check(unsafe { libc::connect(socket.fd(), name.cast(), length) })?;
+        Ok(socket)
+    }
+
+    fn open(local: SocketAddr, esp: bool, options: UdpOptions) -> io::Result<Self> {
+        let (v6, port) = (local.is_ipv6(), local.port());
         let family = if v6 { libc::AF_INET6 } else { libc::AF_INET };
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: plain call; the result is ours.
         let fd = unsafe { OwnedFd::from_raw_fd(check(libc::socket(family, kind, 0))?) };
         let raw = fd.as_raw_fd();
-        let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        if options.namespace.is_some() && options.namespace != namespace(raw).ok() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
         if v6 {
             set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
             set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
@@ -74,7 +96,7 @@ impl UdpSocket {
         let gro = options.gro && set_option(raw, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
         // A size of 0 is none: it only asks whether the option is known.
         let segmentation = options.gro && set_option(raw, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-        let address = RawAddress::new(SocketAddr::new(any, port));
+        let address = RawAddress::new(local);
         let (name, length) = address.parts();
         // SAFETY: `address` lives through the call.
         check(unsafe { libc::bind(raw, name.cast(), length) })?;
@@ -96,6 +118,16 @@ impl UdpSocket {
         self.attach(libc::SO_ATTACH_REUSEPORT_CBPF, &mut program)
     }
 
+    /// The cookie of its network namespace (Linux 5.14).
+    pub fn namespace(&self) -> io::Result<u64> {
+        namespace(self.fd())
+    }
+
+    /// Lets other sockets of this user have its port from now on. Not before it is bound: a second gateway is to be refused.
+    pub fn share_port(&self) -> io::Result<()> {
+        set_option(self.fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+    }
+
     /// Takes nothing any more: for a socket that only sends.
     pub fn deafen(&self) -> io::Result<()> {
         // BPF_RET|BPF_K 0
@@ -113,7 +145,7 @@ impl UdpSocket {
             .iter()
             .map(|piece| libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() })
             .collect();
-        let message = header(remote, control, &mut vectors);
+        let message = header(Some(remote), control, &mut vectors);
         // SAFETY: all that `message` points to lives through the call.
         check_size(unsafe { libc::sendmsg(self.fd(), &raw const message, 0) }).map(drop)
     }
@@ -122,6 +154,13 @@ impl UdpSocket {
     pub fn wait_writable(&self, milliseconds: i32) -> bool {
         wait_writable(self.fd(), milliseconds)
     }
+}
+
+fn namespace(fd: RawFd) -> io::Result<u64> {
+    let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    let value = (&raw mut cookie).cast();
+    // SAFETY: the pointer is valid for `length` octets.
+    check(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) }).map(|_| cookie)
 }
 
 /// Asks for large buffers, or as large as an unprivileged process may have.
@@ -139,9 +178,9 @@ pub fn wait_writable(fd: RawFd, milliseconds: i32) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
 }
 
-/// A message header over parts that must outlive it.
-pub fn header(remote: &RawAddress, control: &Control, vectors: &mut [libc::iovec]) -> libc::msghdr {
-    let (name, name_len) = remote.parts();
+/// A message header over parts that must outlive it; without `remote` for a connected socket.
+pub fn header(remote: Option<&RawAddress>, control: &Control, vectors: &mut [libc::iovec]) -> libc::msghdr {
+    let (name, name_len) = remote.map_or((std::ptr::null_mut(), 0), RawAddress::parts);
     let (control, control_len) = control.parts();
     // SAFETY: all zeros are a valid msghdr.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
@@ -199,10 +238,8 @@ impl Receiver {
     pub fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: MESSAGE_LEN }; MESSAGES];
         for (index, message) in self.headers.iter_mut().enumerate() {
-            self.names[index] = RawAddress::empty();
-            self.controls[index] = Control::receiving();
             vectors[index].iov_base = self.octets[index * MESSAGE_LEN..].as_mut_ptr().cast();
-            message.msg_hdr = header(&self.names[index], &self.controls[index], &mut vectors[index..=index]);
+            message.msg_hdr = header(Some(&self.names[index]), &self.controls[index], &mut vectors[index..=index]);
             // The kernel writes here, so these pointers must come from what may be written.
             message.msg_hdr.msg_name = (&raw mut self.names[index]).cast();
             message.msg_hdr.msg_control = (&raw mut self.controls[index]).cast();
@@ -234,6 +271,10 @@ impl Receiver {
 
     /// Who sent message `index`.
     pub fn remote(&self, index: usize) -> Option<SocketAddr> {
+        // Where the kernel wrote no name, that of an earlier message still stands.
+        if self.headers[index].msg_hdr.msg_namelen == 0 {
+            return None;
+        }
         self.names[index].address()
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use crate::duty::{FIRST_DEVICE, Round};
 use crate::egress::Outlet;
 use crate::ingress::{Ingress, PlainInlet};
+use crate::lines::FIRST_LINE;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::plane::Shared;
@@ -122,8 +123,8 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
     let mut plain = Inlets::new(shared, station, epoll)?;
     let [sending, outlet] = Direction::ALL.map(|direction| outlet(shared, station, direction));
     let mut ingress = Ingress::new(device.tun.offloads);
-    // A bit for each socket that may have something; those of plain ESP follow the others.
-    let mut ready = 0_u32;
+    // A bit for each socket that may have something, at its token.
+    let mut ready = 0_u64;
     loop {
         let mut read_tun = false;
         for token in epoll.wait(ready == 0)? {
@@ -133,7 +134,7 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
                     duty.outbound().mark(token);
                     read_tun = true;
                 }
-                socket => ready |= 1 << (socket - FIRST_SOCKET),
+                socket => ready |= 1 << socket,
             }
         }
         if shared.stopped.load(Acquire) {
@@ -141,19 +142,30 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
         }
         plain.use_rings_when_wanted(shared, epoll)?;
         let mut received = Round::default();
-        for (number, socket) in station.sockets.iter().enumerate() {
-            if ready & 1 << number != 0 {
+        for (token, socket) in (FIRST_SOCKET..).zip(&station.sockets) {
+            if ready & 1 << token != 0 {
                 let round = ingress.run(socket, &device, &outlet)?;
                 received += round;
-                ready &= !(u32::from(!round.more) << number);
+                ready &= !(u64::from(!round.more) << token);
             }
         }
-        for (number, inlet) in (station.sockets.len()..).zip(&mut plain.versions) {
-            if ready & 1 << number != 0 {
+        for (token, inlet) in (plain.first..).zip(&mut plain.versions) {
+            if ready & 1 << token != 0 {
                 let round = ingress.run_plain(inlet, &device, &outlet)?;
                 received += round;
-                ready &= !(u32::from(!round.more) << number);
+                ready &= !(u64::from(!round.more) << token);
             }
+        }
+        let mut lines = ready >> FIRST_LINE;
+        while lines != 0 {
+            let number = lines.trailing_zeros();
+            lines &= lines - 1;
+            ready &= !(1 << FIRST_LINE << number);
+            let line = station.lines.as_ref().map(|lines| lines.get(number as usize));
+            let Some(Some(line)) = line.as_deref() else { continue };
+            let round = ingress.run(&line.socket, &device, &outlet)?;
+            received += round;
+            ready |= u64::from(round.more) << FIRST_LINE << number;
         }
         duty.received(received, station.index)?;
         if read_tun && duty.has(Direction::In) {

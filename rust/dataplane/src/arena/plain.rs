@@ -61,7 +61,8 @@ impl Arena {
             // The kernel writes the IP header, and fragments.
             let octets = &self.octets[run.start + endpoint.front()..run.start + run.length];
             vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            messages[index].msg_hdr = udp::header(&endpoint.raw_remote, &endpoint.control, &mut vectors[index..=index]);
+            messages[index].msg_hdr =
+                udp::header(Some(&endpoint.raw_remote), &endpoint.control, &mut vectors[index..=index]);
         }
         self.send_all(fd, &mut messages[..runs.len()], runs, outlet, true);
     }

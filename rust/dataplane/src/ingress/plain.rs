@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Ingress, Run, sink};
+use super::{Ingress, Run};
 use crate::counters::Counter;
 use crate::device::Device;
 use crate::duty::Round;
@@ -144,8 +144,8 @@ impl Ingress {
     fn run_ring(&mut self, from: &mut PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
         let PlainInlet { inlet, ring: Some(ring), local, last_run, .. } = from else { return Ok(Round::default()) };
         local.begin(*last_run);
+        let (mut sink, mut run) = (self.sink(device, outlet), Run::new(outlet));
         let octets = &mut self.receiver.octets;
-        let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
         let (mut used, mut packets, mut foreign, mut unfit) = (0, 0, 0, false);
         let frame = ring.room();
         while packets < PACKETS && used + frame <= SPARE.start && self.room.has(frame, 1) {
@@ -168,7 +168,7 @@ impl Ingress {
         run.finish(None);
         outlet.counters.add(Counter::PlainPackets, packets - foreign);
         let more = ring.is_ready();
-        self.flush(&mut sink);
+        self.close(sink);
         if unfit {
             from.give_up_ring(outlet)?;
         }
@@ -177,7 +177,7 @@ impl Ingress {
 
     fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
         let count = self.receiver.receive(from.raw_fd())?;
-        let (mut sink, mut run) = (sink(device, outlet), Run::new(outlet));
+        let (mut sink, mut run) = (self.sink(device, outlet), Run::new(outlet));
         let mut octets_received = 0;
         for index in 0..count {
             let received = self.receiver.received(index);
@@ -198,7 +198,7 @@ impl Ingress {
         run.finish(None);
         outlet.counters.add(Counter::PlainPackets, count);
         outlet.counters.add(Counter::PlainRawPackets, count);
-        self.flush(&mut sink);
+        self.close(sink);
         Ok(Round { packets: count, octets: octets_received, more: count == MESSAGES })
     }
 }

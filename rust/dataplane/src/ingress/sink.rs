@@ -19,13 +19,16 @@ pub struct TunSink<'a> {
     device: Arc<Device>,
     worker: usize,
     pub(super) counters: &'a Counters,
-    vectors: Vec<libc::iovec>,
+    pub(super) vectors: Vec<libc::iovec>,
 }
 
-/// Writes to `device`, until packets for another come.
-pub fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+/// Parts of a frame at most, without the vector of them having to grow.
+pub const VECTORS: usize = 96;
+
+/// Writes to `device`, until packets for another come. `vectors` are lent, so that they need not be made for every batch.
+pub fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>, vectors: Vec<libc::iovec>) -> TunSink<'a> {
     let (first, device, worker) = (Arc::clone(device), Arc::clone(device), outlet.worker);
-    TunSink { first, device, worker, counters: outlet.counters, vectors: Vec::with_capacity(96) }
+    TunSink { first, device, worker, counters: outlet.counters, vectors }
 }
 
 /// What comes now goes to the device of `entry`: what is open for another is written first, for its flows may look like

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::DataPlane;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::lines::Line;
 use crate::plain::NextHop;
 use crate::worker::Direction;
 
@@ -53,10 +54,17 @@ impl DataPlane {
         Ok(())
     }
 
+    fn line(&self, local: SocketAddr, remote: SocketAddr) -> Option<Arc<Line>> {
+        let station = &self.shared.stations[0];
+        let lines =
+            station.lines.as_ref().filter(|_| !local.ip().is_unspecified() && local.port() == self.nat_t_port)?;
+        lines.between(local, remote, station.duty.epoll(Direction::In))
+    }
+
     /// The endpoint of a path. With the first that is plain the workers look out for plain ESP by faster means.
     pub(super) fn endpoint(&self, Path { local, remote, udp_encap }: Path) -> Result<Endpoint, Error> {
         if udp_encap {
-            return Ok(Endpoint::new(local, remote));
+            return Ok(Endpoint::new(local, remote).over(self.line(local, remote)));
         }
         if self.shared.stations[0].plain.is_none() {
             return Err(Error::NoRawSockets);

@@ -1,0 +1,114 @@
+"""Lines: sockets connected to a peer each, beside the one that all peers share."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from test_traffic import tcp_transfer
+from two_gateways import INNER, OUTER, Pair, Side, inside, run
+
+OCTETS = bytes(range(256)) * 40_000
+ICMP_UNREACHABLE, PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 3, 4
+
+
+def lines(side: Side, *, v6: bool = False) -> int:
+    """How many sockets of its port are connected."""
+    with inside(side.namespace):
+        rows = Path("/proc/thread-self/net", "udp6" if v6 else "udp").read_text().splitlines()[1:]
+    sockets = [(local, remote) for _, local, remote, *_ in map(str.split, rows) if local.endswith(f":{4500:04X}")]
+    return sum(not remote.endswith(":0000") for _, remote in sockets)
+
+
+def ping(pair: Pair, count: int = 5) -> str:
+    return pair.a.run("ping", "-c", str(count), "-i", "0.01", "-W", "2", INNER["b"])
+
+
+@contextlib.contextmanager
+def reports(pair: Pair, code: int, mtu: int = 0) -> Iterator[None]:
+    """Meanwhile tell side a, from side b's namespace, that datagrams of its own did not pass."""
+    source, target = (socket.inet_aton(OUTER[x]) for x in "ab")
+    esp = struct.pack("!II", pair.b.spi, 1) + bytes(32)
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(esp), 0, 0, 64, 17, 0, source, target)
+    quoted = header + struct.pack("!HHHH", 4500, 4500, 8 + len(esp), 0) + esp
+    message = struct.pack("!BBHHH", ICMP_UNREACHABLE, code, 0, 0, mtu) + quoted
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    report = message[:2] + checksum.to_bytes(2) + message[4:]
+    with inside(pair.b.namespace):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.is_set():
+            raw.sendto(report, (OUTER["a"], 0))
+
+    thread = threading.Thread(target=send)
+    with raw:
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("outer6", [False, True], ids=["outer4", "outer6"])
+def test_a_peer_with_esp_in_udp_has_a_line_that_carries_its_packets(
+    make_pair: Callable[..., Pair], outer6: bool
+) -> None:
+    pair = make_pair(outer6=outer6, mtu=1406)
+    assert lines(pair.a, v6=outer6) == 0
+    pair.join()
+    assert lines(pair.a, v6=outer6) == lines(pair.b, v6=outer6) == 1
+    assert tcp_transfer(pair, INNER["a"], INNER["b"], OCTETS) == hashlib.sha256(OCTETS).hexdigest()
+    # A second pair of SAs, as after a rekey, takes the same.
+    pair.install()
+    assert lines(pair.a, v6=outer6) == 1
+
+
+def test_with_several_workers_or_plain_esp_there_is_no_line(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair(b={"workers": 2})
+    pair.join(plain="a")
+    assert lines(pair.a) == lines(pair.b) == 0
+    assert " 0% packet loss" in ping(pair)
+
+
+def test_what_a_peer_sends_from_elsewhere_still_comes_in(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair()
+    pair.join()
+    run("ip", "-n", pair.a.namespace, "addr", "add", "10.201.0.9/24", "dev", "va")
+    with inside(pair.a.namespace):
+        pair.a.plane.update_endpoint(pair.a.handle, "10.201.0.9", 4500, OUTER["b"], 4500, udp_encap=True)
+    assert lines(pair.a) == 2
+    before = pair.b.counter("opened_packets")
+    ping(pair, 1)
+    assert pair.b.counter("opened_packets") == before + 1
+    assert lines(pair.b) == 1
+
+
+@pytest.mark.parametrize("code", [PORT_UNREACHABLE, FRAGMENTATION_NEEDED])
+def test_forged_reports_take_neither_packets_nor_segmentation_from_a_line(
+    make_pair: Callable[..., Pair], code: int
+) -> None:
+    pair = make_pair()
+    pair.join()
+    with reports(pair, code, mtu=600):
+        assert tcp_transfer(pair, INNER["a"], INNER["b"], OCTETS) == hashlib.sha256(OCTETS).hexdigest()
+    assert pair.a.counter("segmentation_fallbacks") == pair.a.counter("drop_send_failed") == 0
+
+
+def test_a_line_stands_the_loss_of_its_address(make_pair: Callable[..., Pair]) -> None:
+    pair = make_pair()
+    pair.join()
+    assert " 0% packet loss" in ping(pair)
+    run("ip", "-n", pair.a.namespace, "addr", "del", f"{OUTER['a']}/24", "dev", "va")
+    run("ip", "-n", pair.a.namespace, "addr", "add", f"{OUTER['a']}/24", "dev", "va")
+    assert " 0% packet loss" in ping(pair)
