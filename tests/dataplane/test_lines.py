@@ -14,6 +14,8 @@ import pytest
 from test_traffic import tcp_transfer
 from two_gateways import INNER, OUTER, Pair, Side, inside, run
 
+from ironswan import _native
+
 OCTETS = bytes(range(256)) * 40_000
 ICMP_UNREACHABLE, PORT_UNREACHABLE, FRAGMENTATION_NEEDED = 3, 3, 4
 
@@ -111,4 +113,16 @@ def test_a_line_stands_the_loss_of_its_address(make_pair: Callable[..., Pair]) -
     assert " 0% packet loss" in ping(pair)
     run("ip", "-n", pair.a.namespace, "addr", "del", f"{OUTER['a']}/24", "dev", "va")
     run("ip", "-n", pair.a.namespace, "addr", "add", f"{OUTER['a']}/24", "dev", "va")
+    assert " 0% packet loss" in ping(pair)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("there", [1, 2])
+def test_the_port_is_refused_to_a_second_gateway_although_it_is_shared(
+    make_pair: Callable[..., Pair], there: int, workers: int
+) -> None:
+    pair = make_pair(workers=there)
+    pair.join()
+    with inside(pair.a.namespace), pytest.raises(OSError, match="UDP port 4500: .*in use"):
+        _native.DataPlane(tun_name="ipsec1", workers=workers, ike_port=501)
     assert " 0% packet loss" in ping(pair)

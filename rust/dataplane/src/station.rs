@@ -35,7 +35,8 @@ impl Station {
     /// The shared port for every worker, IKE's own port for the first; IPv6 where the kernel has it.
     fn open(index: usize, workers: usize, options: &Options) -> io::Result<Self> {
         let gro = options.offloads != OffloadMode::Off;
-        let udp = UdpOptions { mark: options.mark, shared: workers > 1, gro, namespace: None };
+        // The first is bound alone, so that a second gateway is refused, and shares its port with all after it.
+        let udp = UdpOptions { mark: options.mark, shared: index > 0, gro, namespace: None };
         let alone = UdpOptions { shared: false, gro: false, ..udp };
         let (mut sockets, mut own_ports) = (Vec::new(), Vec::new());
         for v6 in [false, true] {
@@ -51,10 +52,9 @@ impl Station {
             // What arrived there would fill a buffer for ever; the shared port does as well.
             own_ports.clear();
         }
-        let shares = || sockets.iter().filter(|socket| socket.esp).all(|socket| socket.share_port().is_ok());
+        sockets.iter().filter(|socket| socket.esp).try_for_each(UdpSocket::share_port)?;
         let namespace = sockets.first().and_then(|socket| socket.namespace().ok());
-        let lines =
-            (workers == 1 && namespace.is_some() && shares()).then(|| Lines::new(UdpOptions { namespace, ..udp }));
+        let lines = (workers == 1 && namespace.is_some()).then(|| Lines::new(UdpOptions { namespace, ..udp }));
         let wake = [EventFd::new()?, EventFd::new()?];
         // Without CAP_NET_RAW there is ESP in UDP alone.
         let plain = Plain::new(options.mark).ok();

@@ -42,7 +42,7 @@ pub struct UdpOffloads {
 pub struct UdpOptions {
     /// `SO_MARK`, 0 none.
     pub mark: u32,
-    /// Several workers share the port.
+    /// Another socket has the port already, and shares it.
     pub shared: bool,
     /// Receive runs of datagrams in one piece.
     pub gro: bool,
