@@ -225,7 +225,10 @@ impl Arena {
             let Turn { right, endpoint, .. } = &self.turns[run.turn];
             let control = controls[index].write(if line { Control::default() } else { endpoint.control });
             if run.count > 1 {
-                whole[index] = outlet.shared.segmentation && right.entry().may_segment();
+                let entry = right.entry();
+                // Only the socket that sends them singly counts them.
+                let may = if line { !entry.is_refused_segmentation() } else { entry.may_segment() };
+                whole[index] = outlet.shared.segmentation && may;
                 control.push_segment_size(run.segment as u16);
             }
             let octets = &self.octets[run.start..run.start + run.length];

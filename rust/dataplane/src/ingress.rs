@@ -1,6 +1,7 @@
 //! UDP to TUN: sort IKE, keepalives and ESP apart, open in place, check selectors, merge, write.
 
 mod plain;
+mod scout;
 mod sink;
 
 use std::io;
@@ -18,15 +19,16 @@ use crate::device::Device;
 use crate::duty::Round;
 use crate::egress::Outlet;
 use crate::flow::Flow;
-use crate::inbound::{InboundEntry, Lookahead, worker_of};
+use crate::inbound::{InboundEntry, worker_of};
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
 use crate::tally::Batch;
 use crate::transport::Room;
 use crate::tun::Offloads;
-use crate::udp::{MESSAGE_LEN, MESSAGES, Received, Receiver, SPARE, UdpSocket};
+use crate::udp::{MESSAGE_LEN, MESSAGES, Receiver, SPARE, UdpSocket};
 
 pub use plain::PlainInlet;
+use scout::Scout;
 use sink::{TunSink, VECTORS, sink, turn_to};
 
 const KEEPALIVE: [u8; 1] = [0xff];
@@ -43,14 +45,6 @@ pub struct Ingress {
     coalescer: Coalescer,
     room: Room,
     vectors: Vec<libc::iovec>,
-}
-
-/// Goes through the datagrams that were received ahead of those who open them.
-struct Scout<'a> {
-    lookahead: Lookahead<'a>,
-    messages: Range<usize>,
-    message: Option<(usize, Received)>,
-    start: usize,
 }
 
 /// Consecutive packets of one SA within one message.
@@ -179,33 +173,6 @@ impl Ingress {
         outlet.counters.count(Counter::IkeDatagrams);
         if let Err(reason) = outlet.shared.notices.push_ike(standing, (local, remote), data) {
             outlet.counters.count(reason);
-        }
-    }
-}
-
-impl<'a> Scout<'a> {
-    /// Ahead as far as SAs take to come into the cache.
-    fn new(outlet: &'a Outlet<'_>, count: usize, receiver: &Receiver) -> Self {
-        let lookahead = Lookahead::new(&outlet.shared.sad);
-        // Before a datagram that is alone there is nothing to do meanwhile.
-        let alone = count == 1 && receiver.received(0).length <= receiver.received(0).segment;
-        let messages = if alone { 0..0 } else { 0..count };
-        let mut scout = Self { lookahead, messages, message: None, start: 0 };
-        (0..Lookahead::AHEAD).for_each(|_| scout.step(receiver));
-        scout
-    }
-
-    #[inline]
-    fn step(&mut self, receiver: &Receiver) {
-        if self.message.is_none_or(|(_, received)| self.start >= received.length) {
-            self.message = self.messages.next().map(|index| (index, receiver.received(index)));
-            self.start = 0;
-        }
-        let Some((index, message)) = self.message else { return };
-        let at = index * MESSAGE_LEN + self.start;
-        self.start += message.segment.max(1);
-        if let Some(spi) = receiver.octets[at..].first_chunk() {
-            self.lookahead.expect(u32::from_be_bytes(*spi));
         }
     }
 }
