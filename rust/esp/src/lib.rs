@@ -32,9 +32,9 @@ mod shared_window;
 mod suite;
 mod sync;
 mod transform;
-#[cfg(target_arch = "x86_64")]
-mod wide_gcm;
 mod window;
+#[cfg(target_arch = "x86_64")]
+mod x86_gcm;
 
 #[cfg(test)]
 mod drop_in_tests;

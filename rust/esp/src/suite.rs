@@ -19,7 +19,7 @@ use crate::integ::{INTEG, Integ};
 use crate::ring_key::RingKey;
 use crate::transform::Transform;
 #[cfg(target_arch = "x86_64")]
-use crate::wide_gcm::{KEYS_128, KEYS_192, KEYS_256, WideGcm};
+use crate::x86_gcm::{KEYS_128, KEYS_192, KEYS_256, Kernel, Narrow, Wide, X86Gcm};
 
 /// A suite of ESP, named as in a proposal: `aes128gcm16`, `aes128-sha256`.
 #[derive(Clone, Copy)]
@@ -123,7 +123,7 @@ impl Keys<'_> {
     fn gcm(&self) -> Option<Erased<dyn Transform>> {
         let icv_len = self.suite.encr.icv_len;
         #[cfg(target_arch = "x86_64")]
-        if let Some(transform) = self.wide_gcm(icv_len) {
+        if let Some(transform) = self.x86_gcm(icv_len) {
             return Some(transform);
         }
         if let Some(key) = RingKey::aes_gcm(self.key).filter(|key| key.icv_len() == icv_len) {
@@ -137,12 +137,17 @@ impl Keys<'_> {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn wide_gcm(&self, icv_len: usize) -> Option<Erased<dyn Transform>> {
+    fn x86_gcm(&self, icv_len: usize) -> Option<Erased<dyn Transform>> {
         match self.key.len() {
-            16 => self.aead(WideGcm::<KEYS_128>::new(self.key, icv_len)?),
-            24 => self.aead(WideGcm::<KEYS_192>::new(self.key, icv_len)?),
-            _ => self.aead(WideGcm::<KEYS_256>::new(self.key, icv_len)?),
+            16 => self.kernel::<Wide<KEYS_128>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_128>>(icv_len)),
+            24 => self.kernel::<Wide<KEYS_192>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_192>>(icv_len)),
+            _ => self.kernel::<Wide<KEYS_256>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_256>>(icv_len)),
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn kernel<K: Kernel + 'static>(&self, icv_len: usize) -> Option<Erased<dyn Transform>> {
+        self.aead(X86Gcm::<K>::new(self.key, icv_len)?)
     }
 
     fn ccm(&self) -> Option<Erased<dyn Transform>> {

@@ -1,4 +1,6 @@
-//! Encryption and hash in one pass, four blocks a vector.
+//! With four blocks in a vector register: AVX-512 with VAES and VPCLMULQDQ.
+
+mod hash;
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm_set_epi8, _mm_set_epi64x, _mm_shuffle_epi8,
@@ -9,9 +11,12 @@ use std::arch::x86_64::{
     _mm512_zextsi128_si512,
 };
 
-use super::BLOCK;
-use super::hash::{Sum, hash_key};
-use super::schedule::round_keys;
+use hash::Sum;
+use zeroize::Zeroize;
+
+use super::field::hash_key;
+use super::schedule::{is_key_of, round_keys};
+use super::{BLOCK, Kernel};
 
 /// Octets of a vector.
 const VECTOR: usize = 4 * BLOCK;
@@ -24,16 +29,44 @@ const FIRST: usize = 3;
 /// The most blocks that are summed up: what is just not a chunk, and the lengths.
 const POWERS: usize = 4 * VECTORS + 1;
 
-/// A key's schedule.
-pub(super) struct Key<const KEYS: usize> {
+/// A key's schedule. One is made only where the processor has the instructions.
+pub(crate) struct Wide<const KEYS: usize> {
     /// The hash key's powers, the highest first.
     powers: [u128; POWERS],
     round_keys: [u128; KEYS],
 }
 
-impl<const KEYS: usize> Key<KEYS> {
+/// Whether the processor has what the kernel is compiled for.
+fn available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("vaes")
+        && is_x86_feature_detected!("vpclmulqdq")
+}
+
+impl<const KEYS: usize> Kernel for Wide<KEYS> {
+    fn new(key: &[u8]) -> Option<Self> {
+        // SAFETY: the features for which it is compiled were found.
+        (available() && is_key_of(key, KEYS)).then(|| unsafe { Self::schedule(key) })
+    }
+
+    fn crypt<const SEAL: bool>(&self, counter: [u8; BLOCK], associated: &[u8], body: &mut [u8]) -> [u8; BLOCK] {
+        // SAFETY: there is a key, so the features were found.
+        unsafe { self.pass::<SEAL>(counter, associated, body) }
+    }
+}
+
+impl<const KEYS: usize> Drop for Wide<KEYS> {
+    fn drop(&mut self) {
+        self.powers.zeroize();
+        self.round_keys.zeroize();
+    }
+}
+
+impl<const KEYS: usize> Wide<KEYS> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
-    pub(super) fn new(key: &[u8]) -> Self {
+    fn schedule(key: &[u8]) -> Self {
         let mut made = Self { powers: [0; POWERS], round_keys: round_keys(key) };
         let [zeros] = encrypt(&made.wide_round_keys(), [_mm512_setzero_si512()]);
         let hash_key = hash_key(octets(_mm512_castsi512_si128(zeros)));
@@ -47,18 +80,9 @@ impl<const KEYS: usize> Key<KEYS> {
         made
     }
 
-    /// Encrypts (`SEAL`) or decrypts `body`, and gives its tag. `counter` is the counter block of the tag.
-    ///
-    /// # Panics
-    ///
-    /// When `associated` is longer than a block.
+    /// Encryption and hash in one pass.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
-    pub(super) fn crypt<const SEAL: bool>(
-        &self,
-        counter: [u8; BLOCK],
-        associated: &[u8],
-        body: &mut [u8],
-    ) -> [u8; BLOCK] {
+    fn pass<const SEAL: bool>(&self, counter: [u8; BLOCK], associated: &[u8], body: &mut [u8]) -> [u8; BLOCK] {
         let bits = |octets: &[u8]| (8 * octets.len() as u64).cast_signed();
         let lengths = _mm_set_epi64x(bits(associated), bits(body));
         let lengths = _mm512_broadcast_i32x4(lengths);
@@ -144,7 +168,7 @@ struct KeyStream<const KEYS: usize> {
 impl<const KEYS: usize> KeyStream<KEYS> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn new(key: &Key<KEYS>, counter: [u8; BLOCK]) -> Self {
+    fn new(key: &Wide<KEYS>, counter: [u8; BLOCK]) -> Self {
         let first = _mm512_broadcast_i32x4(load_short(&counter));
         let counters = _mm512_add_epi32(first, _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0));
         Self { round_keys: key.wide_round_keys(), counters }

@@ -1,7 +1,4 @@
 //! GHASH over vectors of four blocks.
-//!
-//! The standard numbers the bits of a block from the left; here a block's octets are reversed, so that a product of two blocks
-//! is one bit too far right. The hash key is shifted once instead ([`hash_key`]), and every product with it is in place.
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_set_epi64x, _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
@@ -9,19 +6,10 @@ use std::arch::x86_64::{
     _mm512_extracti64x4_epi64, _mm512_setzero_si512, _mm512_shuffle_epi32, _mm512_ternarylogic_epi64, _mm512_xor_si512,
 };
 
-/// The upper half of the field's polynomial with its bits reversed, without x^128: x^127 + x^126 + x^121. The lower half is 1.
-const POLYNOMIAL: u64 = 0xc200_0000_0000_0000;
+use super::super::field::{POLYNOMIAL, SWAP_HALVES};
+
 /// A function of three bits, as truth table.
 const XOR: i32 = 0x96;
-/// The halves of every block, exchanged.
-const SWAP_HALVES: i32 = 0x4e;
-
-/// The hash key as multiplier, of the block that encrypts to it: shifted by a bit, reduced.
-pub(super) fn hash_key(block: [u8; 16]) -> u128 {
-    let key = u128::from_be_bytes(block);
-    let carry = 0_u128.wrapping_sub(key >> 127);
-    (key << 1) ^ (carry & ((u128::from(POLYNOMIAL) << 64) | 1))
-}
 
 /// A sum of products, not yet reduced: the low and high halves of each, and the crosswise ones between.
 #[derive(Clone, Copy)]
@@ -49,8 +37,7 @@ impl Sum {
         self.middle = xor(self.middle, crosswise, _mm512_clmulepi64_epi128::<0x10>(blocks, powers));
     }
 
-    /// The sum as one block. The polynomial's lower half is 1, so 64 bits fold at a time with one product each: that with 1 is
-    /// an exchange of halves.
+    /// The sum as one block.
     #[inline]
     #[target_feature(enable = "avx512f,vpclmulqdq")]
     pub(super) fn reduce(self) -> __m128i {

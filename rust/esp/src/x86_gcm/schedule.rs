@@ -9,6 +9,11 @@ const MOST_WORDS: usize = 60;
 /// x^8 + x^4 + x^3 + x + 1, by which products in the field of AES are reduced.
 const AES_POLYNOMIAL: u32 = 0x11b;
 
+/// Whether AES makes `round_keys` round keys of it.
+pub(super) fn is_key_of(key: &[u8], round_keys: usize) -> bool {
+    key.len() == 4 * (round_keys - 7)
+}
+
 /// The round keys of a key of 4 * (`KEYS` - 7) octets.
 #[target_feature(enable = "aes")]
 pub(super) fn round_keys<const KEYS: usize>(key: &[u8]) -> [u128; KEYS] {
