@@ -19,8 +19,8 @@ from ironswan.lab import privileges
 from ironswan.lab.processes import LabError
 
 ABOUT = {
-    "machine": {}, "summary": "here", "link_mtu": 1500, "rounds": 1, "seconds": 1, "tcp_generator": "none",
-    "privileges": "root", "busy_share": 0, "warnings": [],
+    "machine": {}, "summary": "here", "link_mtu": 1500, "rounds": 1, "seconds": 1,
+    "tcp_generator": "none", "congestion_control": "cubic", "privileges": "root", "busy_share": 0, "warnings": [],
 }  # fmt: skip
 
 

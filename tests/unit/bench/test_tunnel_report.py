@@ -16,7 +16,8 @@ from ironswan.bench.tunnel.table import markdown
 
 CONDITIONS = {
     "machine": {"cpus": 2}, "summary": "a <machine> & more", "link_mtu": 1500, "rounds": 2, "seconds": 3,
-    "tcp_generator": "iperf 3.12", "privileges": "root", "busy_share": 0.4, "warnings": ["the machine was busy"],
+    "tcp_generator": "iperf 3.12", "congestion_control": "cubic", "privileges": "root", "busy_share": 0.4,
+    "warnings": ["the machine was busy"],
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ironswan.bench.conditions import gather
@@ -9,6 +10,8 @@ from ironswan.bench.tunnel import cpu
 from ironswan.lab.privileges import in_user_namespace
 
 BUSY = 0.15
+# Namespaces begin with what the machine has.
+_CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
 def conditions(mtu: int, rounds: int, seconds: int, generator: str) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def conditions(mtu: int, rounds: int, seconds: int, generator: str) -> dict[str,
         "rounds": rounds,
         "seconds": seconds,
         "tcp_generator": generator,
+        "congestion_control": _CONGESTION_CONTROL.read_text(encoding="ascii").strip(),
         "privileges": "root of a user namespace: socket buffers are small" if in_user_namespace() else "root",
         "busy_share": round(busy, 3),
         "warnings": warnings(machine.load[0] if machine.load else 0.0, busy, machine.cpus),

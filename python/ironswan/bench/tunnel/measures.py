@@ -14,6 +14,7 @@ from ironswan.lab.processes import LabError, until
 from ironswan.lab.traffic import Host, ping, udp_rate
 
 IDLE_PINGS = 500
+APART = 0.002
 PAUSE = 0.01
 # A stream is at full speed so many seconds after its start.
 SPEEDING_UP = 0.5
@@ -35,7 +36,7 @@ class Measure:
 
 TCP, BACK, STREAMS, BOTH = "tcp1_gbps", "tcp1_back_gbps", "tcp4_gbps", "tcp_both_gbps"
 UDP64, UDP512, MIXED = "udp64_kpps", "udp512_kpps", "imix_kpps"
-RTT50, RTT99, LOADED99 = "rtt_p50_us", "rtt_p99_us", "loaded_p99_ms"
+RTT50, RTT99, RTT_APART, LOADED99 = "rtt_p50_us", "rtt_p99_us", "rtt_apart_p50_us", "loaded_p99_ms"
 CPU_MACHINE, CPU_GATEWAYS = "cpu_machine_s_per_gb", "cpu_gateways_s_per_gb"
 
 MEASURES: dict[str, Measure] = {
@@ -50,6 +51,7 @@ MEASURES: dict[str, Measure] = {
         Measure(MIXED, "IMIX", "kpps", True),
         Measure(RTT50, "RTT p50", "µs", False),
         Measure(RTT99, "RTT p99", "µs", False),
+        Measure(RTT_APART, "RTT p50, 2 ms apart", "µs", False),
         Measure(LOADED99, "loaded p99", "ms", False),
         Measure(CPU_MACHINE, "CPU, machine", "s/GB", False),
         Measure(CPU_GATEWAYS, "CPU, gateways", "s/GB", False),
@@ -110,6 +112,7 @@ class Probe:
     def _steps(self) -> Iterator[tuple[tuple[str, ...], Callable[[], dict[str, float]]]]:
         left, right = self.tunnel.left, self.tunnel.right
         yield (RTT50, RTT99), self._idle
+        yield (RTT_APART,), self._apart
         yield (TCP, CPU_MACHINE, CPU_GATEWAYS), self._tcp_with_cpu
         yield (BACK,), lambda: {BACK: self._tcp(right, left)}
         yield (STREAMS,), lambda: {STREAMS: self._tcp(left, right, streams=4)}
@@ -143,6 +146,15 @@ class Probe:
         if not trips:
             raise LabError("no ping was answered")
         return {RTT50: percentile(trips, 0.5) * 1e6, RTT99: percentile(trips, 0.99) * 1e6}
+
+    def _apart(self) -> dict[str, float]:
+        trips: list[float] = []
+        for _ in range(IDLE_PINGS):
+            time.sleep(APART)
+            trips += ping(self.tunnel.left, self.tunnel.right.address, 1).round_trips
+        if not trips:
+            raise LabError("no ping was answered")
+        return {RTT_APART: percentile(trips, 0.5) * 1e6}
 
     def _loaded(self) -> dict[str, float]:
         trips: list[float] = []

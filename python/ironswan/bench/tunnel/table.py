@@ -12,10 +12,10 @@ both gateways, both ends of the traffic and the kernel share the cores: a figure
 
 TCP with one stream, one stream back, four streams, and one stream each way at once (their sum). UDP with 64 and 512
 octets of payload, as many packets as arrive when the sender sends as fast as it can; IMIX: IP packets of 64, 576 and
-1420 octets, 7:4:1. RTT: echo requests one after the other, on the idle tunnel; loaded: while one TCP stream runs at
-full speed. CPU a gigabyte (10⁹ octets of one TCP stream): `machine` is all busy time of all cores, kernel and traffic
-ends included; `gateways` is the user and system time of the gateway processes alone, without what the kernel did for
-them in interrupts."""
+1420 octets, 7:4:1. RTT: echo requests on the idle tunnel, one after the other, and with pauses of 2 ms; loaded: while
+one TCP stream runs at full speed. CPU a gigabyte (10⁹ octets of one TCP stream): `machine` is all busy time of all
+cores, kernel and traffic ends included; `gateways` is the user and system time of the gateway processes alone, without
+what the kernel did for them in interrupts."""
 
 
 def markdown(document: Document) -> str:
@@ -30,7 +30,8 @@ def markdown(document: Document) -> str:
 
 def _conditions(about: dict[str, Any]) -> str:
     how = f"{about['rounds']} rounds of {about['seconds']} s; link MTU {about['link_mtu']}"
-    before = f"TCP by {about['tcp_generator']}; {about['privileges']}; {about['busy_share']:.0%} busy before the start"
+    traffic = f"TCP ({about['congestion_control']}) by {about['tcp_generator']}"
+    before = f"{traffic}; {about['privileges']}; {about['busy_share']:.0%} busy before the start"
     return "\n\n".join([f"{about['summary']}.", f"{how}; {before}.", *(f"**{each}**" for each in about["warnings"])])
 
 
