@@ -11,8 +11,9 @@ Every packet a connection protects goes through the interface ipsec0 or nowhere:
 packets but the gateway's own to routing table 220, where protected prefixes are unreachable whenever no tunnel carries
 them, even after the gateway was killed. Starting it again, or ending it in order, clears that.
 
-Where a policy covers the peer's own address (0.0.0.0/0, say), net.ipv4.conf.*.rp_filter must not be 1 (strict) on the
-outer interface: use 2 (loose) or 0. ironswan does not change it."""
+Strict reverse path filtering (net.ipv4.conf.*.rp_filter = 1) may stay as it is; only where a policy covers the peer's
+own address (0.0.0.0/0, say) and the peer's packets come in fragments does it have to be 2 (loose) or 0. ironswan does
+not change it."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
