@@ -19,7 +19,7 @@ use crate::integ::{INTEG, Integ};
 use crate::ring_key::RingKey;
 use crate::transform::Transform;
 #[cfg(target_arch = "x86_64")]
-use crate::x86_gcm::{KEYS_128, KEYS_192, KEYS_256, Kernel, Narrow, Wide, X86Gcm};
+use crate::x86_gcm::{KEYS_128, KEYS_192, KEYS_256, Kernel, Narrow, Wide, X86Gcm, ring_is_wider};
 
 /// A suite of ESP, named as in a proposal: `aes128gcm16`, `aes128-sha256`.
 #[derive(Clone, Copy)]
@@ -122,11 +122,12 @@ impl Keys<'_> {
     /// By the fastest implementation there is of it.
     fn gcm(&self) -> Option<Erased<dyn Transform>> {
         let icv_len = self.suite.encr.icv_len;
+        let ring = RingKey::aes_gcm(self.key).filter(|key| key.icv_len() == icv_len);
         #[cfg(target_arch = "x86_64")]
-        if let Some(transform) = self.x86_gcm(icv_len) {
+        if let Some(transform) = self.x86_gcm(icv_len, ring.is_some()) {
             return Some(transform);
         }
-        if let Some(key) = RingKey::aes_gcm(self.key).filter(|key| key.icv_len() == icv_len) {
+        if let Some(key) = ring {
             return self.aead(key);
         }
         match self.key.len() {
@@ -137,12 +138,22 @@ impl Keys<'_> {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn x86_gcm(&self, icv_len: usize) -> Option<Erased<dyn Transform>> {
+    fn x86_gcm(&self, icv_len: usize, ring_has_it: bool) -> Option<Erased<dyn Transform>> {
         match self.key.len() {
-            16 => self.kernel::<Wide<KEYS_128>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_128>>(icv_len)),
-            24 => self.kernel::<Wide<KEYS_192>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_192>>(icv_len)),
-            _ => self.kernel::<Wide<KEYS_256>>(icv_len).or_else(|| self.kernel::<Narrow<KEYS_256>>(icv_len)),
+            16 => self.kernel_of::<Wide<KEYS_128>, Narrow<KEYS_128>>(icv_len, ring_has_it),
+            24 => self.kernel_of::<Wide<KEYS_192>, Narrow<KEYS_192>>(icv_len, ring_has_it),
+            _ => self.kernel_of::<Wide<KEYS_256>, Narrow<KEYS_256>>(icv_len, ring_has_it),
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn kernel_of<W: Kernel + 'static, N: Kernel + 'static>(
+        &self,
+        icv_len: usize,
+        ring_has_it: bool,
+    ) -> Option<Erased<dyn Transform>> {
+        let leave_to_ring = ring_has_it && ring_is_wider();
+        self.kernel::<W>(icv_len).or_else(|| if leave_to_ring { None } else { self.kernel::<N>(icv_len) })
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -36,6 +36,11 @@ pub(crate) trait Kernel: Send + Sync + Sized {
     fn crypt<const SEAL: bool>(&self, counter: [u8; BLOCK], associated: &[u8], body: &mut [u8]) -> [u8; BLOCK];
 }
 
+/// Whether *ring* has more for this processor than [`Narrow`]: vectors of two blocks.
+pub(crate) fn ring_is_wider() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq")
+}
+
 /// A key, with any of the ICV lengths of RFC 4106.
 pub(crate) struct X86Gcm<K> {
     kernel: K,

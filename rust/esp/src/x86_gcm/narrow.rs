@@ -31,12 +31,9 @@ pub(crate) struct Narrow<const KEYS: usize> {
     round_keys: [u128; KEYS],
 }
 
-/// Whether the processor has what the kernel is compiled for, and not what *ring* makes more of: vectors of two blocks.
+/// Whether the processor has what the kernel is compiled for.
 fn available() -> bool {
-    is_x86_feature_detected!("aes")
-        && is_x86_feature_detected!("pclmulqdq")
-        && is_x86_feature_detected!("avx")
-        && !(is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq"))
+    is_x86_feature_detected!("aes") && is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("avx")
 }
 
 impl<const KEYS: usize> Kernel for Narrow<KEYS> {
