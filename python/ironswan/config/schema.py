@@ -164,6 +164,13 @@ SETTINGS = (
         "niceness of these threads; what is below the gateway's own needs `CAP_SYS_NICE`, and else stays",
         "nice",
     ),
+    Key(
+        "real_time",
+        v.BOOLEAN,
+        "yes",
+        "let these threads run before all ordinary ones while they leave time to others; needs `CAP_SYS_NICE`",
+        "real_time",
+    ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32

@@ -137,6 +137,7 @@ def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
             nat_t_port=settings.port_nat_t,
             mark=MARK,
             nice=settings.nice,
+            real_time=settings.real_time,
         )
     except OSError as error:
         raise CommandError(ExitCode.PERMISSION, obstacle(error, settings, tun_name)) from None

@@ -96,9 +96,11 @@ def ping(source: Host, destination: str, count: int = 10, *, size: int = 56, pat
         probe.bind((source.address, 0))
         probe.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
         for sequence in range(count):
+            request = _echo_request(identifier, sequence, size)
+            # Nothing between the clock and the kernel: on a busy machine it is where we lose the processor.
             begin = time.time_ns()
             try:
-                probe.sendto(_echo_request(identifier, sequence, size), (destination, 0))
+                probe.sendto(request, (destination, 0))
             except OSError:  # no route, or refused on the way: a ping without an answer
                 continue
             if (end := _await_reply(probe, identifier, sequence, patience)) is not None:

@@ -157,6 +157,8 @@ class Settings:
     """0: as many as there are CPUs."""
     nice: int = -10
     """Niceness of the threads that carry packets."""
+    real_time: bool = True
+    """Whether these threads may run before all ordinary ones."""
 
 
 @dataclass(frozen=True, slots=True)

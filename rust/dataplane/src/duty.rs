@@ -36,6 +36,8 @@ pub struct Round {
     pub packets: usize,
     /// Octets of it.
     pub octets: usize,
+    /// Frames or messages in which the kernel gave them.
+    pub pieces: usize,
     /// There may be more.
     pub more: bool,
 }
@@ -50,6 +52,7 @@ impl AddAssign for Round {
     fn add_assign(&mut self, other: Self) {
         self.packets += other.packets;
         self.octets += other.octets;
+        self.pieces += other.pieces;
         self.more |= other.more;
     }
 }

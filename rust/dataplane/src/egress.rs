@@ -144,7 +144,7 @@ impl Egress {
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
         self.arena.flush(outlet);
-        Ok(Round { packets, octets, more })
+        Ok(Round { packets, octets, pieces: frames, more })
     }
 
     /// Carries a frame that was held.

@@ -79,6 +79,7 @@ impl Ingress {
             let count = self.receiver.receive(socket.fd())?;
             outlet.counters.count(Counter::UdpReceiveCalls);
             outlet.counters.add(Counter::UdpMessages, count);
+            round.pieces += count;
             let mut scout = Scout::new(outlet, count, &self.receiver);
             let mut sink = self.sink(device, outlet);
             for index in 0..count {

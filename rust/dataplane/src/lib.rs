@@ -46,6 +46,7 @@ mod trie;
 mod tun;
 mod turn;
 mod udp;
+pub mod urgency;
 pub mod vnet;
 mod worker;
 

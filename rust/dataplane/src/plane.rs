@@ -31,6 +31,7 @@ use crate::station::{self, Station};
 use crate::sys;
 use crate::transport::{Mode, Rebuild};
 use crate::tun::{OffloadMode, Tun};
+use crate::urgency::Urgency;
 use crate::vnet;
 use crate::worker::{self, Direction};
 
@@ -57,6 +58,8 @@ pub struct Options {
     pub offloads: OffloadMode,
     /// Niceness of the workers' threads, -20 to 19; without the privilege theirs stays.
     pub nice: i32,
+    /// Whether these threads run before all ordinary ones while nobody suffers from it, where that is permitted.
+    pub real_time: bool,
 }
 
 /// What workers and control side share.
@@ -76,6 +79,8 @@ pub struct Shared {
     pub(crate) plain_wanted: AtomicBool,
     /// Packet rings are in use.
     pub(crate) rings: AtomicBool,
+    /// Whether threads are wanted to be urgent, and whether the kernel permits it.
+    real_time: (bool, AtomicBool),
     pub(crate) stopped: AtomicBool,
     /// Why the workers stopped, when nobody told them to.
     pub(crate) failure: OnceLock<String>,
@@ -143,6 +148,7 @@ impl DataPlane {
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
+            real_time: (options.real_time, AtomicBool::new(false)),
             stopped: AtomicBool::new(false),
             failure: OnceLock::new(),
         });
@@ -161,7 +167,9 @@ impl DataPlane {
             let thread = std::thread::Builder::new().name(format!("ironswan-{index}-{name}"));
             let thread = thread.spawn(move || {
                 sys::set_niceness(nice);
-                worker::run(&shared, index, direction);
+                let urgency = Urgency::new(shared.real_time.0);
+                shared.real_time.1.store(urgency.is_permitted(), Ordering::Relaxed);
+                worker::run(&shared, index, direction, urgency);
             })?;
             plane.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }

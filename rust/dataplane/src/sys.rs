@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Turns -1 into the error in errno.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -35,6 +36,36 @@ pub fn sleep_exactly() {
 pub fn set_niceness(nice: i32) {
     // SAFETY: plain call; on Linux 0 stands for the calling thread alone.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+}
+
+/// Lets the calling thread run before all ordinary ones, in turn with others like it, or be ordinary again. Its niceness
+/// stays for then.
+pub fn set_real_time(on: bool) -> io::Result<()> {
+    let (policy, priority) = if on { (libc::SCHED_RR, 1) } else { (libc::SCHED_OTHER, 0) };
+    let parameters = libc::sched_param { sched_priority: priority };
+    // SAFETY: `parameters` lives through the call; 0 stands for the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }).map(drop)
+}
+
+/// Whose time on a processor is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The calling thread's.
+    Thread,
+    /// That of all threads of this process.
+    Process,
+}
+
+/// Time spent on processors.
+pub fn processor_time(clock: Clock) -> Duration {
+    let clock = match clock {
+        Clock::Thread => libc::CLOCK_THREAD_CPUTIME_ID,
+        Clock::Process => libc::CLOCK_PROCESS_CPUTIME_ID,
+    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is ours; both clocks exist on every Linux.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned() as u32)
 }
 
 /// Random octets from the kernel.

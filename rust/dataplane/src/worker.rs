@@ -17,6 +17,7 @@ use crate::plane::Shared;
 use crate::station::Station;
 use crate::sys::Epoll;
 use crate::tun::OffloadMode;
+use crate::urgency::Urgency;
 
 const WAKE: u64 = 0;
 const FIRST_SOCKET: u64 = 1;
@@ -37,11 +38,11 @@ impl Direction {
 
 /// Runs until the data plane stops. A panic or a failed device stops the whole data plane: its TUN stays, so that what
 /// is routed into it goes nowhere instead of leaving in clear by another way.
-pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction) {
+pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction, urgency: Urgency) {
     let station = &shared.stations[index];
     let work = || match direction {
-        Direction::Out => send(shared, station),
-        Direction::In => receive(shared, station),
+        Direction::Out => send(shared, station, urgency),
+        Direction::In => receive(shared, station, urgency),
     };
     supervise(work, || shared.stop(), &shared.failure, &shared.notices);
 }
@@ -80,7 +81,7 @@ fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) ->
     Outlet { shared, counters, worker: station.index, sockets, plain: station.plain.as_ref() }
 }
 
-fn send(shared: &Shared, station: &Station) -> io::Result<()> {
+fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<()> {
     let (duty, wake) = (&station.duty, station.wake(Direction::Out));
     let epoll = duty.epoll(Direction::Out);
     epoll.add(wake.fd(), WAKE)?;
@@ -107,12 +108,13 @@ fn send(shared: &Shared, station: &Station) -> io::Result<()> {
         if duty.has(Direction::Out) {
             let round = outbound.run(&outlet)?;
             duty.sent(round, &mut outbound, station.index)?;
+            urgency.carried(round.pieces);
             more = round.more;
         }
     }
 }
 
-fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
+fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<()> {
     let device = shared.devices.first();
     let (duty, wake) = (&station.duty, station.wake(Direction::In));
     let epoll = duty.epoll(Direction::In);
@@ -168,11 +170,14 @@ fn receive(shared: &Shared, station: &Station) -> io::Result<()> {
             ready |= u64::from(round.more) << FIRST_LINE << number;
         }
         duty.received(received, station.index)?;
+        let mut pieces = received.pieces;
         if read_tun && duty.has(Direction::In) {
             let mut outbound = duty.outbound();
             let round = outbound.run(&sending)?;
             duty.sent(round, &mut outbound, station.index)?;
+            pieces += round.pieces;
         }
+        urgency.carried(pieces);
     }
 }
 

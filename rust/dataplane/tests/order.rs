@@ -45,7 +45,17 @@ fn only(address: Ipv4Addr) -> Vec<Selector> {
 /// A data plane whose SA number n carries what goes to `behind(n)`, all of it to `peer`.
 fn gateway(workers: usize, peer: SocketAddr) -> DataPlane {
     let (tun_name, offloads) = ("ipsec0".to_owned(), OffloadMode::Auto);
-    let options = Options { tun_name, mtu: 1400, workers, ike_port: 500, nat_t_port: 4500, mark: 0, offloads, nice: 0 };
+    let options = Options {
+        tun_name,
+        mtu: 1400,
+        workers,
+        ike_port: 500,
+        nat_t_port: 4500,
+        mark: 0,
+        offloads,
+        nice: 0,
+        real_time: false,
+    };
     let plane = DataPlane::start(&options).unwrap();
     ip("addr add 10.9.0.1/24 dev ipsec0");
     let local = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 4500);

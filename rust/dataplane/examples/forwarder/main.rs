@@ -19,6 +19,7 @@ use std::thread;
 
 use ironswan_dataplane::coalesce::{Coalescer, Sink};
 use ironswan_dataplane::split::Plan;
+use ironswan_dataplane::urgency::Urgency;
 use ironswan_dataplane::vnet;
 
 use cipher::{Cipher, HEADER, TRAILER};
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (local, remote): (SocketAddr, SocketAddr) = (local.parse()?, remote.parse()?);
     let (sealing, opening) = (Cipher::new(cipher, local.ip())?, Cipher::new(cipher, remote.ip())?);
     let (tun, udp) = (open_tun(name)?, open_udp(local, remote)?);
-    // Both threads are as privileged as the gateway's by default, so that the two differ in their work alone.
+    // Both threads are as privileged as the gateway's by default, and as urgent, so that the two differ in their work alone.
     // SAFETY: plain call for this thread, which hands it on to those it starts.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
     thread::scope(|scope| {
@@ -207,20 +208,24 @@ fn send(runs: &[Run], arena: &[u8], udp: &UdpSocket) {
 fn outbound(tun: &File, udp: &UdpSocket, mut cipher: Cipher) -> io::Result<()> {
     let mut frame = vec![0; vnet::LEN + 65_536];
     let mut outgoing = Outgoing { arena: vec![0; ARENA], runs: Vec::with_capacity(2 * RUNS), used: 0 };
+    let (mut urgency, mut frames) = (Urgency::new(true), 0);
     loop {
         // SAFETY: the pointer and length are those of `frame`.
         let length = unsafe { libc::read(tun.as_raw_fd(), frame.as_mut_ptr().cast(), frame.len()) };
         match check(length) {
             Ok(length) => {
+                frames += 1;
                 if let Some(plan) = Plan::new(&mut frame[..length]) {
                     outgoing.put(&plan, &mut cipher);
                 }
                 if outgoing.is_full() {
                     outgoing.flush(udp);
+                    urgency.carried(mem::take(&mut frames));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 outgoing.flush(udp);
+                urgency.carried(mem::take(&mut frames));
                 wait(tun);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -258,13 +263,14 @@ struct Control([u8; 64]);
 fn inbound(tun: &File, udp: &UdpSocket, cipher: &Cipher) -> io::Result<()> {
     let mut octets = vec![0; MESSAGES * MESSAGE_LEN];
     let mut coalescer = Coalescer::new(true, true);
-    let mut device = Device(tun);
+    let (mut device, mut urgency) = (Device(tun), Urgency::new(true));
     loop {
         let received = match receive(udp, &mut octets) {
             // The other end is not there yet.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ECONNREFUSED | libc::EINTR)) => continue,
             received => received?,
         };
+        urgency.carried(received.len());
         for (index, (length, segment)) in received.into_iter().enumerate() {
             let end = index * MESSAGE_LEN + length;
             for start in (index * MESSAGE_LEN..end).step_by(segment.max(1)) {

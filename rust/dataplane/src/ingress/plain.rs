@@ -172,7 +172,7 @@ impl Ingress {
         if unfit {
             from.give_up_ring(outlet)?;
         }
-        Ok(Round { packets, octets: used, more })
+        Ok(Round { packets, octets: used, pieces: packets, more })
     }
 
     fn run_raw(&mut self, from: &PlainInlet<'_>, device: &Arc<Device>, outlet: &Outlet<'_>) -> io::Result<Round> {
@@ -199,7 +199,7 @@ impl Ingress {
         outlet.counters.add(Counter::PlainPackets, count);
         outlet.counters.add(Counter::PlainRawPackets, count);
         self.close(sink);
-        Ok(Round { packets: count, octets: octets_received, more: count == MESSAGES })
+        Ok(Round { packets: count, octets: octets_received, pieces: count, more: count == MESSAGES })
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Offload {
 
 impl DataPlane {
     /// All there are.
-    pub fn offloads(&self) -> [Offload; 7] {
+    pub fn offloads(&self) -> [Offload; 8] {
         let wanted = self.shared.offload_mode != OffloadMode::Off;
         let plain = wanted && self.shared.plain_wanted.load(Relaxed);
         let devices = self.shared.devices.load();
@@ -32,6 +32,7 @@ impl DataPlane {
             row("udp_segment", wanted, self.shared.segmentation && !self.is_refused_everywhere()),
             row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),
             row("esp_rings", plain, self.shared.rings.load(Relaxed)),
+            row("real_time", self.shared.real_time.0, self.shared.real_time.1.load(Relaxed)),
             row("spi_steering", self.workers() > 1, self.shared.steered),
         ]
     }
