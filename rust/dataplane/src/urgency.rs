@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::sys::{self, Clock};
 
 /// For how long is looked at what a thread does before it is judged.
-const WINDOW: Duration = Duration::from_millis(20);
+const WINDOW: Duration = Duration::from_millis(5);
 /// Time from one frame or message to the next, on the average, below which they come too often.
 const CROWDED: Duration = Duration::from_micros(25);
 /// As above, from which on they are so few that an ordinary thread serves as well: an idle host lets it run where its
@@ -19,7 +19,7 @@ const CROWDED: Duration = Duration::from_micros(25);
 const SELDOM: Duration = Duration::from_millis(1);
 /// For how many windows a thread stays ordinary to which frames or messages came too often: an urgent one gets them one
 /// by one, so that they would not look like it for long.
-const PENANCE: u32 = 10;
+const PENANCE: u32 = 40;
 
 /// The urgency of one thread.
 #[derive(Debug)]
@@ -124,13 +124,13 @@ mod tests {
     use super::*;
 
     fn load(pieces: u32) -> Load {
-        let thread = Duration::from_millis(10);
+        let thread = WINDOW / 2;
         Load { elapsed: WINDOW, pieces, thread, process: thread }
     }
 
     #[test]
     fn a_steady_stream_is_urgent_and_few_packets_are_not() {
-        for (pieces, urgent) in [(0, false), (20, false), (21, true), (200, true), (800, true)] {
+        for (pieces, urgent) in [(0, false), (5, false), (6, true), (50, true), (200, true)] {
             assert_eq!(load(pieces).deserves_urgency(&mut 0, 2), urgent, "{pieces}");
         }
     }
@@ -138,32 +138,33 @@ mod tests {
     #[test]
     fn a_crowd_of_small_pieces_is_carried_by_an_ordinary_thread_for_a_while() {
         let mut penance = 0;
-        assert!(!load(801).deserves_urgency(&mut penance, 2));
+        assert!(!load(201).deserves_urgency(&mut penance, 2));
         for _ in 1..PENANCE {
-            assert!(!load(200).deserves_urgency(&mut penance, 2));
+            assert!(!load(50).deserves_urgency(&mut penance, 2));
         }
-        assert!(load(200).deserves_urgency(&mut penance, 2));
+        assert!(load(50).deserves_urgency(&mut penance, 2));
     }
 
     #[test]
     fn who_leaves_no_time_to_others_is_ordinary_until_it_does() {
-        let busy = |thread: u64, process: u64, processors| {
-            let [thread, process] = [thread, process].map(Duration::from_millis);
-            Load { thread, process, ..load(200) }.deserves_urgency(&mut 0, processors)
+        // In hundredths of the window.
+        let busy = |thread: u32, process: u32, processors| {
+            let [thread, process] = [thread, process].map(|part| WINDOW * part / 100);
+            Load { thread, process, ..load(50) }.deserves_urgency(&mut 0, processors)
         };
-        assert!(busy(19, 30, 2));
-        assert!(!busy(20, 20, 2));
-        assert!(!busy(10, 31, 2));
-        assert!(!busy(10, 16, 1));
-        assert!(busy(10, 15, 1));
+        assert!(busy(95, 150, 2));
+        assert!(!busy(96, 96, 2));
+        assert!(!busy(50, 151, 2));
+        assert!(!busy(50, 76, 1));
+        assert!(busy(50, 75, 1));
     }
 
     #[test]
     fn nobody_is_urgent_who_is_not_wanted_to_be() {
         let mut urgency = Urgency::new(false);
         urgency.since.wall -= WINDOW;
-        urgency.carried(200);
+        urgency.carried(50);
         assert!(!urgency.is_permitted() && !urgency.is_urgent);
-        assert_eq!(urgency.pieces, 200);
+        assert_eq!(urgency.pieces, 50);
     }
 }
