@@ -43,7 +43,7 @@ class Plan:
 class Figure:
     """One result. `batch` counts packets a call, `octets` those of an inner packet on average."""
 
-    library: str
+    implementation: str
     suite: str
     size: int | str
     batch: int

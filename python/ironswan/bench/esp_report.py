@@ -39,7 +39,7 @@ def document(found: Findings, conditions: Conditions) -> dict[str, Any]:
 
 def _result(figure: Figure) -> dict[str, Any]:
     return {
-        "library": figure.library,
+        "library": figure.implementation,
         "suite": figure.suite,
         "size": figure.size,
         "octets": figure.octets,
@@ -57,7 +57,7 @@ def table(found: Findings, conditions: Conditions) -> str:
     """For people: a row for each library, suite, size, batch length and number of threads."""
     rows: dict[_Key, dict[str, Figure]] = {}
     for figure in found.figures:
-        key = (figure.suite, figure.size, figure.batch, figure.threads, figure.library)
+        key = (figure.suite, figure.size, figure.batch, figure.threads, figure.implementation)
         rows.setdefault(key, {})[figure.direction] = figure
     head = _cells(_COLUMNS) + "".join(f" {f'{way} ns/packet':>23} {'kpps':>8} {'Gb/s':>7}" for way in DIRECTIONS)
     lines = [head, *(_cells(key) + "".join(_cell(row[way]) for way in DIRECTIONS) for key, row in rows.items()), ""]
@@ -94,7 +94,7 @@ def _digits(value: float) -> str:
 
 def plot(found: Findings, conditions: Conditions) -> str:
     """One SVG: the suites beside the alternatives, and over whatever was varied of size, batch length and threads."""
-    ours = [figure for figure in found.figures if figure.library == OURS]
+    ours = [figure for figure in found.figures if figure.implementation == OURS]
     kinds: list[_Chart] = [_libraries]
     kinds += [_by_size] if len({figure.size for figure in ours if isinstance(figure.size, int)}) > 1 else []
     kinds += [_by_batch] if len({figure.batch for figure in ours}) > 1 else []
@@ -113,9 +113,9 @@ def _libraries(figures: Sequence[Figure], direction: str, caption: str) -> str:
     suites = list(dict.fromkeys(figure.suite for figure in figures))
     series: dict[str, list[float | None]] = {}
     for figure in figures:
-        ours = figure.library == OURS
+        ours = figure.implementation == OURS
         if figure.size == size and (not ours or (figure.batch, figure.threads) == (batch, threads)):
-            name = f"{OURS}, batches of {batch}" if ours else figure.library
+            name = f"{OURS}, batches of {batch}" if ours else figure.implementation
             values = series.setdefault(name, [None] * len(suites))
             values[suites.index(figure.suite)] = figure.packets_per_second / 1e3
     title = f"ESP {direction}, {_named(size)}, {_threads(threads)}"
@@ -171,7 +171,7 @@ def _lines(
     """Our own points by suite, from left to right."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for figure in figures:
-        if figure.library == OURS:
+        if figure.implementation == OURS:
             lines.setdefault(figure.suite, []).append(point(figure))
     return {suite: sorted(points) for suite, points in lines.items()}
 
@@ -181,11 +181,11 @@ def _largest_size(figures: Iterable[Figure]) -> int | str:
 
 
 def _most(figures: Iterable[Figure]) -> int:
-    return max(figure.batch for figure in figures if figure.library == OURS)
+    return max(figure.batch for figure in figures if figure.implementation == OURS)
 
 
 def _fewest_threads(figures: Iterable[Figure]) -> int:
-    return min(figure.threads for figure in figures if figure.library == OURS)
+    return min(figure.threads for figure in figures if figure.implementation == OURS)
 
 
 def _named(size: int | str) -> str:
