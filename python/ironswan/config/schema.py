@@ -171,6 +171,13 @@ SETTINGS = (
         "let these threads run before all ordinary ones while they leave time to others; needs `CAP_SYS_NICE`",
         "real_time",
     ),
+    Key(
+        "busy_poll",
+        v.BOOLEAN,
+        "yes",
+        "let these threads look for more before they sleep, where packets come soon after each other",
+        "busy_poll",
+    ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32

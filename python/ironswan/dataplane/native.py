@@ -17,13 +17,15 @@ def open_dataplane(
     offloads: str = "auto",
     nice: int = 0,
     real_time: bool = False,
+    busy_poll: bool = False,
 ) -> DataPlane:
     """Create the TUN device, bind the UDP ports and start the workers, in this thread's network namespace.
 
     `workers` 0: as many as there are CPUs for this process.
     `offloads` is "auto", "on" (an error where the kernel has none) or "off". `nice` is the niceness of the workers'
     threads, -20 to 19; `real_time` lets them run before all ordinary ones while nobody suffers from it. Without the
-    privilege both stay as they were. Raises OSError.
+    privilege both stay as they were. `busy_poll` lets them look for more before they sleep, where packets come soon
+    after each other. Raises OSError.
     """
     return _native.DataPlane(
         tun_name=tun_name,
@@ -35,4 +37,5 @@ def open_dataplane(
         offloads=offloads,
         nice=nice,
         real_time=real_time,
+        busy_poll=busy_poll,
     )

@@ -138,6 +138,7 @@ def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
             mark=MARK,
             nice=settings.nice,
             real_time=settings.real_time,
+            busy_poll=settings.busy_poll,
         )
     except OSError as error:
         raise CommandError(ExitCode.PERMISSION, obstacle(error, settings, tun_name)) from None

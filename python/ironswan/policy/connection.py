@@ -159,6 +159,8 @@ class Settings:
     """Niceness of the threads that carry packets."""
     real_time: bool = True
     """Whether these threads may run before all ordinary ones."""
+    busy_poll: bool = True
+    """Whether these threads may look for more before they sleep."""
 
 
 @dataclass(frozen=True, slots=True)

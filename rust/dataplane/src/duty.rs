@@ -27,7 +27,7 @@ const OCTETS: usize = 12_000;
 /// For how long is looked at what was carried before a worker is taken to be at rest.
 const WINDOW: Duration = Duration::from_millis(20);
 /// Packets read from the TUN in a window from which on there is load, however small the rounds are.
-const MANY: usize = 200;
+const MANY: usize = 1000;
 
 /// What a round of a thread has carried.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,6 +27,7 @@ mod notice;
 pub mod outbound;
 mod own;
 mod packet_ring;
+mod patience;
 pub mod plain;
 mod plane;
 pub mod policy;

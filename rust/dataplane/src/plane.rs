@@ -60,6 +60,8 @@ pub struct Options {
     pub nice: i32,
     /// Whether these threads run before all ordinary ones while nobody suffers from it, where that is permitted.
     pub real_time: bool,
+    /// Whether a worker at rest looks for more before it sleeps, where packets come soon after each other.
+    pub busy_poll: bool,
 }
 
 /// What workers and control side share.
@@ -81,6 +83,7 @@ pub struct Shared {
     pub(crate) rings: AtomicBool,
     /// Whether threads are wanted to be urgent, and whether the kernel permits it.
     real_time: (bool, AtomicBool),
+    pub(crate) busy_poll: bool,
     pub(crate) stopped: AtomicBool,
     /// Why the workers stopped, when nobody told them to.
     pub(crate) failure: OnceLock<String>,
@@ -149,6 +152,7 @@ impl DataPlane {
             plain_wanted: AtomicBool::new(false),
             rings: AtomicBool::new(false),
             real_time: (options.real_time, AtomicBool::new(false)),
+            busy_poll: options.busy_poll,
             stopped: AtomicBool::new(false),
             failure: OnceLock::new(),
         });

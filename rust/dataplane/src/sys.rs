@@ -1,8 +1,13 @@
 //! The few system calls the workers and the control side share.
 
+use std::array::IntoIter;
 use std::io;
+use std::iter::Take;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
+
+/// What an epoll set tells at a time.
+const READY: usize = 8;
 
 /// Turns -1 into the error in errno.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -45,6 +50,12 @@ pub fn set_real_time(on: bool) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: `parameters` lives through the call; 0 stands for the calling thread.
     check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }).map(drop)
+}
+
+/// Lets other threads run first that wait for this processor, if there are any.
+pub fn let_others_run() {
+    // SAFETY: plain call, which cannot fail.
+    unsafe { libc::sched_yield() };
 }
 
 /// Whose time on a processor is told.
@@ -107,6 +118,9 @@ impl EventFd {
     }
 }
 
+/// What is ready, a few at a time.
+pub type Tokens = Take<IntoIter<u64, READY>>;
+
 /// A level-triggered epoll set.
 pub struct Epoll(OwnedFd);
 
@@ -133,16 +147,16 @@ impl Epoll {
     }
 
     /// The tokens of what is ready, a few at a time; with `sleep`, waits until something is.
-    pub fn wait(&self, sleep: bool) -> io::Result<impl Iterator<Item = u64> + use<>> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
-        let timeout = if sleep { -1 } else { 0 };
-        // SAFETY: room for 8 events.
-        let result = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 8, timeout) });
+    pub fn wait(&self, sleep: bool) -> io::Result<Tokens> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; READY];
+        let (most, timeout) = ((READY as u32).cast_signed(), if sleep { -1 } else { 0 });
+        // SAFETY: room for that many events.
+        let result = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), most, timeout) });
         let count = match result {
             Ok(count) => count.cast_unsigned() as usize,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Err(error) => return Err(error),
         };
-        Ok(events.into_iter().take(count).map(|event| event.u64))
+        Ok(events.map(|event| event.u64).into_iter().take(count))
     }
 }

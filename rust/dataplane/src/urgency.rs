@@ -68,6 +68,12 @@ impl Urgency {
         self.is_permitted
     }
 
+    /// Whether it runs before ordinary ones now.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
     /// The thread has carried so many more frames or messages.
     #[inline]
     pub fn carried(&mut self, pieces: usize) {

@@ -13,6 +13,7 @@ use crate::ingress::{Ingress, PlainInlet};
 use crate::lines::FIRST_LINE;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::packet_ring::{PacketRing, largest_mtu};
+use crate::patience::Patience;
 use crate::plane::Shared;
 use crate::station::Station;
 use crate::sys::Epoll;
@@ -127,9 +128,15 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
     let mut ingress = Ingress::new(device.tun.offloads);
     // A bit for each socket that may have something, at its token.
     let mut ready = 0_u64;
+    let mut patience = Patience::new(shared.busy_poll);
     loop {
         let mut read_tun = false;
-        for token in epoll.wait(ready == 0)? {
+        let tokens = if ready == 0 && duty.has(Direction::In) && !urgency.is_urgent() {
+            patience.wait(epoll)?
+        } else {
+            epoll.wait(ready == 0)?
+        };
+        for token in tokens {
             match token {
                 WAKE => wake.clear(),
                 FIRST_DEVICE.. => {
@@ -177,7 +184,9 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
             duty.sent(round, &mut outbound, station.index)?;
             pieces += round.pieces;
         }
-        urgency.carried(pieces);
+        // Others must be able to have the processor from a thread that does not sleep.
+        let awake = duty.has(Direction::In) && patience.looks();
+        urgency.carried(if awake { 0 } else { pieces });
     }
 }
 

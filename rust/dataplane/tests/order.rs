@@ -55,6 +55,7 @@ fn gateway(workers: usize, peer: SocketAddr) -> DataPlane {
         offloads,
         nice: 0,
         real_time: false,
+        busy_poll: false,
     };
     let plane = DataPlane::start(&options).unwrap();
     ip("addr add 10.9.0.1/24 dev ipsec0");
