@@ -48,6 +48,20 @@ def test_a_packet_now_and_then_makes_them_ordinary_again(pair):
     wait_for(lambda: "ironswan-0-in" not in ping(pair, "-c", "2", "-i", "0.03"))
 
 
+def test_they_stay_what_somebody_started_them_as(make_pair):
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        pair = make_pair(real_time=True)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    pair.join()
+    ping(pair, "-f", "-c", "500")
+    assert not urgent()[0]
+    assert not pair.a.plane.offloads()["real_time"]
+    tasks = [task for task in Path("/proc/self/task").iterdir() if (task / "comm").read_text().startswith("ironswan-")]
+    assert {os.sched_getscheduler(int(task.name)) for task in tasks} == {os.SCHED_BATCH}
+
+
 def test_they_are_ordinary_where_that_is_not_wanted(make_pair):
     pair = make_pair()
     pair.join()

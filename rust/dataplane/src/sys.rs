@@ -43,6 +43,12 @@ pub fn set_niceness(nice: i32) {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
+/// Whether the calling thread is scheduled as threads are unless somebody says otherwise.
+pub fn is_ordinary() -> bool {
+    // SAFETY: plain call; 0 stands for the calling thread.
+    unsafe { libc::sched_getscheduler(0) == libc::SCHED_OTHER }
+}
+
 /// Lets the calling thread run before all ordinary ones, in turn with others like it, or be ordinary again. Its niceness
 /// stays for then.
 pub fn set_real_time(on: bool) -> io::Result<()> {

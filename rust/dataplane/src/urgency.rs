@@ -54,10 +54,11 @@ struct Load {
 
 impl Urgency {
     /// The calling thread's: an ordinary one for now, and for good unless more is `wanted` and permitted, which takes
-    /// `CAP_SYS_NICE` or a real-time limit.
+    /// `CAP_SYS_NICE` or a real-time limit. A thread that was started as another than an ordinary one stays what it is.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        let is_permitted = wanted && sys::set_real_time(true).and_then(|()| sys::set_real_time(false)).is_ok();
+        let is_permitted =
+            wanted && sys::is_ordinary() && sys::set_real_time(true).and_then(|()| sys::set_real_time(false)).is_ok();
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
         Self { is_permitted, is_urgent: false, processors, since: Moment::now(), pieces: 0, penance: 0 }
     }
