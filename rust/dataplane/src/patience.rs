@@ -32,9 +32,10 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// None for now, and none ever unless it is wanted.
+    /// The calling thread's: none for now, and none ever unless it is wanted and the thread is an ordinary one. A real-time
+    /// thread would let nobody run between two looks.
     pub fn new(is_wanted: bool) -> Self {
-        Self { is_wanted, hope: 0, resumes: Instant::now(), retreat: RETREAT }
+        Self { is_wanted: is_wanted && sys::is_ordinary(), hope: 0, resumes: Instant::now(), retreat: RETREAT }
     }
 
     /// Whether it would look for more before it sleeps.
@@ -92,6 +93,11 @@ mod tests {
 
     const TOKEN: u64 = 7;
 
+    /// Wanted, in whatever class the tests run.
+    fn hoping(hope: u8) -> Patience {
+        Patience { is_wanted: true, hope, ..Patience::new(true) }
+    }
+
     fn signalled() -> (Epoll, EventFd) {
         let (epoll, event) = (Epoll::new().unwrap(), EventFd::new().unwrap());
         epoll.add(event.fd(), TOKEN).unwrap();
@@ -101,7 +107,7 @@ mod tests {
 
     #[test]
     fn one_looks_while_every_other_time_something_comes_soon() {
-        let mut patience = Patience::new(true);
+        let mut patience = hoping(0);
         let mut seen = Vec::new();
         for came in [0, CAME, 0, CAME, 0, 0, CAME] {
             patience.hope = patience.hope / 2 + came;
@@ -114,7 +120,7 @@ mod tests {
     fn what_is_there_is_found_awake_and_asleep() {
         let (epoll, _event) = signalled();
         for hope in [0, u8::MAX] {
-            let mut patience = Patience { hope, ..Patience::new(true) };
+            let mut patience = hoping(hope);
             assert_eq!(patience.wait(&epoll).unwrap().collect::<Vec<_>>(), [TOKEN]);
         }
     }
@@ -123,7 +129,7 @@ mod tests {
     fn one_who_finds_nothing_awake_sleeps_until_it_comes() {
         let (epoll, event) = signalled();
         event.clear();
-        let mut patience = Patience { hope: CAME, ..Patience::new(true) };
+        let mut patience = hoping(CAME);
         assert!(patience.look(&epoll, Instant::now()).unwrap().is_none());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| patience.wait(&epoll).unwrap().collect::<Vec<_>>());
@@ -138,8 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_of_another_class_sleeps_at_once() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let parameters = libc::sched_param { sched_priority: 0 };
+                // SAFETY: `parameters` lives through the call; 0 stands for the calling thread.
+                assert_eq!(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) }, 0);
+                assert!(!Patience { hope: u8::MAX, ..Patience::new(true) }.looks());
+            });
+        });
+    }
+
+    #[test]
     fn one_retreats_for_longer_each_time_while_others_need_the_processor() {
-        let mut patience = Patience { hope: u8::MAX, ..Patience::new(true) };
+        let mut patience = hoping(u8::MAX);
         let mut now = patience.resumes + Duration::from_secs(1);
         let mut times = Vec::new();
         for _ in 0..10 {
