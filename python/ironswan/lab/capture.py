@@ -1,7 +1,7 @@
 """A tap on a wire that counts the packets which are not protected.
 
 A classic BPF program in the kernel lets through only what is neither IKE nor ESP nor address resolution, and one in
-SAMPLE_EVERY of the protected packets, whose first octets are searched for readable traffic. So the tap sees every
+SAMPLE_EVERY of IKE and ESP, whose first octets are searched for readable traffic. So the tap sees every
 packet and costs next to nothing.
 """
 
@@ -53,7 +53,7 @@ def _ports(load: int, source: int) -> list[Step]:
 
 _PROGRAM: list[Step] = [
     (_LDH, 12, None, None),
-    (_JEQ, _ETH_ARP, "good", None),
+    (_JEQ, _ETH_ARP, "nothing", None),
     (_JEQ, _ETH_IPV6, "six", None),
     (_JEQ, _ETH_IP, None, "bad"),
     (_LDB, 23, None, None),
@@ -69,7 +69,7 @@ _PROGRAM: list[Step] = [
     (_JEQ, _ICMPV6, None, "udp6"),
     (_LDB, 54, None, None),
     (_JGE, NEIGHBOUR_DISCOVERY.stop, "bad", None),
-    (_JGE, NEIGHBOUR_DISCOVERY.start, "good", "bad"),
+    (_JGE, NEIGHBOUR_DISCOVERY.start, "nothing", "bad"),
     "udp6",
     (_JEQ, _UDP, None, "bad"),
     *_ports(_LDH, 54),
@@ -77,6 +77,7 @@ _PROGRAM: list[Step] = [
     (_LDW, _RANDOM, None, None),
     (_AND, SAMPLE_EVERY - 1, None, None),
     (_JEQ, 0, "bad", None),
+    "nothing",
     (_RET, 0, None, None),
     "bad",
     (_RET, SNAP, None, None),
