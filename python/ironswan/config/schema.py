@@ -29,12 +29,27 @@ class Unsupported:
 
     name: str
     harmless: tuple[str, ...] = ()
+    kind: v.AnyKind = v.WORD
+
+    def asks_for_nothing(self, text: str) -> bool:
+        """Whether a value means one of the harmless ones, however it is written."""
+        try:
+            return self.kind.read(text) in map(self.kind.read, self.harmless)
+        except ValueError:
+            return False
+
+
+_KINDS: dict[str, v.AnyKind] = {"": v.WORD, "time": v.TIME, "size": v.SIZE, "mark": v.MARK}
 
 
 def _unsupported(text: str) -> tuple[Unsupported, ...]:
-    """From lines of `name` or `name=value|value`."""
-    entries = (word.partition("=") for word in text.split())
-    return tuple(Unsupported(name, tuple(filter(None, values.split("|")))) for name, _, values in entries)
+    """From words as `name`, `name=value|value` or `name:kind=value|value`."""
+    found = []
+    for word in text.split():
+        key, _, values = word.partition("=")
+        name, _, kind = key.partition(":")
+        found.append(Unsupported(name, tuple(filter(None, values.split("|"))), _KINDS[kind]))
+    return tuple(found)
 
 
 CONNECTION = (
@@ -55,19 +70,19 @@ CONNECTION = (
     Key("mobike", v.BOOLEAN, "yes", "accepted without effect: a peer may still move behind its NAT"),
     Key("dpd_delay", v.TIME, "0s", "ask a silent peer whether it lives after this time; 0 never", "dpd_delay"),
     Key("dpd_timeout", v.TIME, "0s", "accepted without effect: IKEv2 uses the retransmission timeout"),
-    Key("fragmentation", v.one_of("yes", "accept", "no", "force"), "yes", "IKE fragmentation", "fragmentation"),
+    Key("fragmentation", v.FRAGMENTATION, "yes", "IKE fragmentation", "fragmentation"),
     Key("childless", v.one_of("allow", "never"), "allow", "accepted without effect", later=("prefer", "force")),
     Key("send_certreq", v.BOOLEAN, "yes", "accepted without effect: there are no certificates yet"),
     Key("send_cert", v.one_of("always", "never", "ifasked"), "ifasked", "accepted without effect"),
     Key("keyingtries", v.COUNT, "1", "how often to try to set up the IKE SA; 0 for ever", "keyingtries"),
-    Key("unique", v.one_of("never", "no", "keep", "replace"), "no", "several IKE SAs with one peer identity", "unique"),
+    Key("unique", v.UNIQUE, "no", "several IKE SAs with one peer identity", "unique"),
     Key("rekey_time", v.TIME, "4h", "age at which the IKE SA is rekeyed; 0 never", "rekey_time"),
     Key("over_time", v.TIME, "10% of rekey_time", "how much later it is closed if that failed", "over_time"),
     Key("rand_time", v.TIME, "over_time", "up to this much is taken off rekey_time at random", "rand_time"),
 )
 CONNECTION_UNSUPPORTED = _unsupported("""
-    aggressive=no|false|0 pull=yes|no dscp=000000|0 vips ocsp=reply|never ppk_id ppk_required=no|false|0
-    reauth_time=0|0s|0m|0h pools if_id_in=0 if_id_out=0 mediation=no|false|0 mediated_by mediation_peer
+    aggressive=no pull=yes|no dscp=000000|0 vips ocsp=reply|never ppk_id ppk_required=no
+    reauth_time:time=0s pools if_id_in:mark=0 if_id_out:mark=0 mediation=no mediated_by mediation_peer
 """)
 _LATER_AUTH = ("pubkey", "rsa", "ecdsa", "eap", "xauth", "ike")
 AUTH = (
@@ -125,10 +140,10 @@ CHILD = (
     Key("sha256_96", v.BOOLEAN, "no", "cut `sha256` off at 96 bits for a peer that does; not negotiated", "sha256_96"),
 )
 CHILD_UNSUPPORTED = _unsupported("""
-    ah_proposals updown hostaccess=no|yes|true|false|0|1 policies=yes|true|1
-    policies_fwd_out=no|false|0 inactivity=0|0s|0m|0h ipcomp=no|false|0 reqid=0 priority=0 hw_offload=no|auto
-    mark_in=0|0/0 mark_out=0|0/0 mark_in_sa=no|false|0 set_mark_in=0|0/0 set_mark_out=0|0/0 if_id_in=0 if_id_out=0
-    label label_mode=system tfc_padding=0 rand_bytes=0 rand_packets=0
+    ah_proposals updown hostaccess=no|yes policies=yes
+    policies_fwd_out=no inactivity:time=0s ipcomp=no reqid=0 priority=0 hw_offload=no|auto
+    mark_in:mark=0|0/0 mark_out:mark=0|0/0 mark_in_sa=no set_mark_in:mark=0|0/0 set_mark_out:mark=0|0/0
+    if_id_in:mark=0 if_id_out:mark=0 label label_mode=system tfc_padding=0 rand_bytes:size=0 rand_packets=0
     copy_df=yes|true|1 copy_ecn=yes|true|1 copy_dscp=out icmp=no|false|0
 """)
 SECRET = (
@@ -139,8 +154,8 @@ SETTINGS = (
     Key("retransmit_timeout", v.SECONDS, "4.0", "seconds before the first retransmission", "retransmit_timeout"),
     Key("retransmit_base", v.FACTOR, "1.8", "how much longer each wait is than the one before", "retransmit_base"),
     Key("retransmit_tries", v.integer(0, 100), "5", "retransmissions before the peer is given up", "retransmit_tries"),
-    Key("keep_alive", v.TIME, "20s", "NAT keepalive interval", "keep_alive"),
-    Key("half_open_timeout", v.TIME, "30s", "how long a handshake may stay half open", "half_open_timeout"),
+    Key("keep_alive", v.TIME, "20s", "NAT keepalive interval; 0: none are sent", "keep_alive"),
+    Key("half_open_timeout", v.SOME_TIME, "30s", "how long a handshake may stay half open", "half_open_timeout"),
     Key("cookie_threshold", v.integer(0, 10**6), "30", "half-open IKE SAs before cookies; 0 never", "cookie_threshold"),
     Key("fragment_size", v.integer(576, 65535), "1280", "octets of an IP packet with an IKE fragment", "fragment_size"),
     Key("max_message_size", v.integer(4096, 1 << 20), "65535", "octets of an IKE message", "max_message_size"),
@@ -180,9 +195,9 @@ SETTINGS = (
     ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
-    retransmit_jitter=0 retransmit_limit=0 cookie_threshold_ip block_threshold max_packet replay_window=32
-    make_before_break=yes|true|1 reuse_ikesa=yes|true|1 ikesa_limit=0 init_limit_half_open=0 init_limit_job_load=0
-    retry_initiate_interval=0 follow_redirects install_routes=yes|true|1 install_virtual_ip=yes|true|1
-    close_ike_on_child_failure=no|false|0 prefer_configured_proposals=yes|true|1 signature_authentication=yes|true|1
+    retransmit_jitter=0 retransmit_limit:time=0 cookie_threshold_ip block_threshold max_packet replay_window=32
+    make_before_break=yes reuse_ikesa=yes ikesa_limit=0 init_limit_half_open=0 init_limit_job_load=0
+    retry_initiate_interval:time=0 follow_redirects install_routes=yes install_virtual_ip=yes
+    close_ike_on_child_failure=no prefer_configured_proposals=yes signature_authentication=yes
     rsa_pss multiple_authentication spi_min spi_max threads load load_modular
 """)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Generic, TypeVar
 
+from ironswan.policy import interface_name
 from ironswan.policy.identity import Identity
+from ironswan.policy.interface_name import MAIN_INTERFACE
 from ironswan.policy.proposals import default_proposals, parse_proposal
 from ironswan.policy.selectors import Address, SelectorTemplate, parse_selector
 from ironswan.policy.transforms import Proposal, Protocol
@@ -32,9 +34,9 @@ class Kind(Generic[T]):
 
 
 def _interface(text: str) -> str:
-    if not 1 <= len(text.encode()) <= 15 or text in (".", "..") or any(c.isspace() or c in "/:" for c in text):
-        raise ValueError("no interface can have this name")
-    return text
+    if text == MAIN_INTERFACE:
+        raise ValueError("is the interface for all that have none of their own: choose another name, or none")
+    return interface_name.checked(text)
 
 
 def _boolean(text: str) -> bool:
@@ -55,6 +57,17 @@ def _scaled(units: dict[str, int], text: str) -> int:
 def items(text: str) -> tuple[str, ...]:
     """The items of a comma-separated list."""
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _word(text: str) -> str:
+    """In lower case, and one word for all that mean yes or no."""
+    word = text.lower()
+    return "yes" if word in _TRUE else "no" if word in _FALSE else word
+
+
+def _mark(text: str) -> tuple[int, ...]:
+    """A mark, or mark and mask."""
+    return tuple(int(part, 0) for part in text.split("/"))
 
 
 def one_of(*words: str, **aliases: str) -> Kind[str]:
@@ -149,16 +162,21 @@ def _secret(text: str) -> bytes:
     return key
 
 
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
-        raise ValueError("not a number")
-    return float(text)
+def _decimal(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+            raise ValueError("not a number")
+        if not low <= float(text) <= high:
+            raise ValueError("out of range")
+        return float(text)
+
+    return read
 
 
-def _factor(text: str) -> float:
-    if not 1.0 <= (factor := _seconds(text)) <= 10.0:
-        raise ValueError("out of range")
-    return factor
+def _some_time(text: str) -> float:
+    if not (time := _scaled(_TIME, text)):
+        raise ValueError("must be a second at least")
+    return float(time)
 
 
 def _workers(text: str) -> int:
@@ -177,13 +195,18 @@ def _replay_window(text: str) -> int:
 
 
 BOOLEAN = Kind("yes, no", _boolean)
-INTERFACE = Kind("1 to 15 characters without blanks and slashes", _interface)
+WORD = Kind("a word", _word)
+MARK = Kind("a mark, or mark/mask", _mark)
+INTERFACE = Kind("1 to 15 characters without blanks, slashes, colons and %", _interface)
+SOME_TIME = Kind("a time from 1s on: 30s, 10m, 4h, 1d", _some_time)
 TIME = Kind("a time: 30s, 10m, 4h, 1d", lambda text: float(_scaled(_TIME, text)))
 SIZE = Kind("octets: 0, 500m, 2g", lambda text: _scaled(_SIZE, text))
 COUNT = integer(0, 10**12 - 1)
 PORT = integer(1, 65535)
-SECONDS = Kind("seconds: 4, 2.5", _seconds)
-FACTOR = Kind("1.0..10.0", _factor)
+SECONDS = Kind("seconds from 0.1 on: 4, 2.5", _decimal(0.1, 999_999))
+FACTOR = Kind("1.0..10.0", _decimal(1.0, 10.0))
+FRAGMENTATION = one_of("yes", "accept", "no", "force", **dict.fromkeys(_TRUE, "yes"), **dict.fromkeys(_FALSE, "no"))
+UNIQUE = one_of("never", "no", "keep", "replace", **dict.fromkeys(_FALSE, "no"))
 START_ACTION = Kind("none, trap, start, trap|start", _start_action)
 END_ACTION = one_of("none", "trap", "start", clear="none", route="trap", hold="trap", restart="start")
 IKE_PROPOSALS = Kind("keywords such as aes128gcm16-prfsha256-x25519, or default", _proposals(Protocol.IKE))
