@@ -46,7 +46,11 @@ def _fill(
             _fill(section.child(key, place), content, here, lines, file, problems)
         else:
             text = _text(content)
-            if text is None:
+            if path[:1] == ("secrets",) and key == "secret" and not isinstance(content, str):
+                # As a number it would be another secret than the one that was meant: 0xdeadbeef is 3735928559.
+                problems.add(place, ".".join(here), "a secret is a text: write it in quotes")
+                section.set(key, Value("", place, refused=True))
+            elif text is None:
                 problems.add(place, key, "a value is a text, a number, true or false, or a list of these")
             else:
                 section.set(key, Value(text, place))
@@ -70,11 +74,15 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     for number, line in enumerate(text.splitlines(), 1):
         key = _KEY.match(line)
         header = _HEADER.match(line)
-        if key is not None:
-            lines.setdefault((*table, *_parts(key[1])), number)
-        elif header is not None:
-            table = _parts(header[1])
-            lines.setdefault(table, number)
+        if header is not None and key is None:
+            table = path = _parts(header[1])
+        elif key is not None:
+            path = (*table, *_parts(key[1]))
+        else:
+            continue
+        # The tables around it are made by the same line, if none was before.
+        for length in range(1, len(path) + 1):
+            lines.setdefault(path[:length], number)
     return lines
 
 

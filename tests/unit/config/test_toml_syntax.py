@@ -65,6 +65,19 @@ def test_syntax_error_has_its_line(tmp_path: Path) -> None:
     assert problems(write(tmp_path, TOML.replace("version = 2", "version = = 2"), "site.toml"))[0].line == 2
 
 
+@pytest.mark.parametrize("secret", ["0xdeadbeef", "1234", "true", '["a", "b"]', "1979-05-27"])
+def test_secret_without_quotes_is_refused(tmp_path: Path, secret: str) -> None:
+    problem = only_problem(write(tmp_path, TOML.replace('"bench only"', secret), "site.toml"))
+    assert (problem.line, problem.key) == (19, "secrets.ike-bench.secret")
+    assert "write it in quotes" in problem.message
+    assert secret not in str(problem)
+
+
+def test_header_of_an_inner_table_is_the_line_of_an_unknown_outer_one(tmp_path: Path) -> None:
+    text = TOML.replace("[secrets.ike-bench]", "[secret.ike-bench]")
+    assert problems(write(tmp_path, text, "site.toml"))[-1].line == 16
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
 @given(st.one_of(st.text(max_size=100), st.lists(st.sampled_from(
     ["[", "]", "connections", ".", "a", "=", '"', "'", "1", "true", "{", "}", ",", "\n", "secrets", "#", "1e999", "nan"]
