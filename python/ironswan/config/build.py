@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from ironswan.config import schema
-from ironswan.config.schema import Key, Unsupported
+from ironswan.config.fields import LATER, closest, read, shown, shown_name
+from ironswan.config.schema import Key
 from ironswan.config.sense import check_connections, check_secrets
 from ironswan.config.tree import Place, Problems, Section, Value
 from ironswan.policy.connection import (
@@ -29,71 +28,36 @@ from ironswan.policy.transforms import Protocol
 
 _TOP = ("connections", "secrets", "settings", "charon")
 _TOP_LATER = ("pools", "authorities")
-_LATER = "not supported yet by this version"
+_KNOWN_SECRETS = ("ike", "ike-1", "secret", "id", "id-1")
+_SECRET_KINDS = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
 
 
 def build(tree: Section, problems: Problems) -> Configuration:
     """The configuration; what is wrong is noted in `problems` and left out."""
-    for key, value in tree.values.items():
-        problems.add(value.place, key, "a value outside of any section", allowed=", ".join(_TOP[:3]))
-    for name, section in tree.sections.items():
-        if name in _TOP_LATER:
-            if section.values or section.sections:
-                problems.add(section.place, name, _LATER)
-        elif name not in _TOP and not section.is_base:
-            problems.add(section.place, name, "unknown section" + _closest(name, _TOP), allowed=", ".join(_TOP[:3]))
+    _check_top(tree, problems)
     connections = tree.sections.get("connections")
     built = [_connection(n, s, problems) for n, s in connections.sections.items()] if connections else []
     if connections:
         _no_values("connections", connections, problems)
     secrets = _secrets(tree.sections.get("secrets"), problems)
     configuration = Configuration(tuple(built), secrets, _settings(tree, problems))
-    if connections:
+    if connections and not problems.cut_short:
         check_connections(configuration, connections, problems)
     return configuration
 
 
-def _read(
-    section: Section, keys: Sequence[Key], problems: Problems, path: str, unsupported: Sequence[Unsupported] = ()
-) -> dict[str, Any]:
-    """The fields that a section sets; only those."""
-    known = {key.name: key for key in keys}
-    later = {key.name: key for key in unsupported}
-    fields: dict[str, Any] = {}
-    for name, value in section.values.items():
-        where, shown = f"{path}.{name}", _shown(path, name, value)
-        if name in later:
-            if value.text.lower() not in later[name].harmless:
-                allowed = ", ".join(later[name].harmless)
-                problems.add(value.place, where, _LATER, value=shown, allowed=allowed)
-        elif name not in known:
-            problems.add(value.place, where, "unknown key" + _closest(name, [*known, *later]), value=shown)
-        else:
-            _read_one(known[name], value, problems, where, fields, shown)
-    return fields
-
-
-def _read_one(key: Key, value: Value, problems: Problems, where: str, fields: dict[str, Any], shown: str) -> None:
-    if value.text.lower().partition("-")[0] in key.later:
-        problems.add(value.place, where, _LATER, value=shown, allowed=key.kind.allowed)
-        return
-    try:
-        content = key.kind.read(value.text)
-    except ValueError as error:
-        problems.add(value.place, where, str(error) or "not a valid value", value=shown, allowed=key.kind.allowed)
-        return
-    if key.field is not None:
-        fields[key.field] = content
-
-
-def _shown(path: str, name: str, value: Value) -> str:
-    """A value as an error may show it: what may be a secret under a misspelt name is not."""
-    return "***" if path.startswith("secrets") and not name.startswith("id") else value.text
-
-
-def _closest(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, 1)
-    return f"; did you mean {close[0]}?" if close else ""
+def _check_top(tree: Section, problems: Problems) -> None:
+    sections = ", ".join(_TOP[:3])
+    for key, value in tree.values.items():
+        name = shown_name(key, value.place, _TOP)
+        problems.add(value.place, name, "a value outside of any section", allowed=sections)
+    for key, section in tree.sections.items():
+        if key in _TOP_LATER:
+            if section.values or section.sections:
+                problems.add(section.place, key, LATER)
+        elif key not in _TOP and not section.is_base:
+            name = shown_name(key, section.place, _TOP)
+            problems.add(section.place, name, "unknown section" + closest(key, _TOP), allowed=sections)
 
 
 def _no_values(path: str, section: Section, problems: Problems) -> None:
@@ -113,7 +77,7 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
         message = "IKEv1 is not supported: write version = 2"
         problems.add(version.place, f"{path}.version", message, value="1", allowed="0, 2")
         section.values.pop("version")
-    fields = _read(section, schema.CONNECTION, problems, path, schema.CONNECTION_UNSUPPORTED)
+    fields = read(section, schema.CONNECTION, problems, path, schema.CONNECTION_UNSUPPORTED)
     auths: dict[str, dict[str, Any]] = {"local": {}, "remote": {}}
     children: list[ChildPolicy] = []
     for key, inner in section.sections.items():
@@ -127,7 +91,7 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
                 problems.add(inner.place, f"{path}.{key}", message)
             auths[side] = {"auth": "psk"} | _auth(f"{path}.{key}", inner, problems)
         else:
-            message = "unknown section" + _closest(key, ("local", "remote", "children"))
+            message = "unknown section" + closest(key, ("local", "remote", "children"))
             problems.add(inner.place, f"{path}.{key}", message, allowed="local, remote, children")
     rekey = fields.get("rekey_time", 14400.0)
     fields.setdefault("over_time", rekey / 10)
@@ -141,15 +105,15 @@ def _connection(name: str, section: Section, problems: Problems) -> Connection:
 def _auth(path: str, section: Section, problems: Problems) -> dict[str, Any]:
     for name, inner in section.sections.items():
         known = name.startswith(("cert", "cacert"))
-        problems.add(inner.place, f"{path}.{name}", _LATER if known else "unknown section", allowed="values only")
-    return _read(section, schema.AUTH, problems, path, schema.AUTH_UNSUPPORTED)
+        problems.add(inner.place, f"{path}.{name}", LATER if known else "unknown section", allowed="values only")
+    return read(section, schema.AUTH, problems, path, schema.AUTH_UNSUPPORTED)
 
 
 def _child(path: str, name: str, section: Section, problems: Problems) -> ChildPolicy:
     _good_name(name, section.place, problems)
     for key, inner in section.sections.items():
         problems.add(inner.place, f"{path}.{key}", "unknown section: a child has values only")
-    fields = _read(section, schema.CHILD, problems, path, schema.CHILD_UNSUPPORTED)
+    fields = read(section, schema.CHILD, problems, path, schema.CHILD_UNSUPPORTED)
     _lifetimes(fields)
     if "mode" in fields:
         fields["mode"] = Mode(fields["mode"])
@@ -183,7 +147,8 @@ def _secrets(section: Section | None, problems: Problems) -> tuple[SharedSecret,
     if section is None:
         return ()
     for key, value in section.values.items():
-        problems.add(value.place, f"secrets.{key}", "a section was expected here: write `ike-name { … }`")
+        path = f"secrets.{shown_name(key, value.place, _KNOWN_SECRETS)}"
+        problems.add(value.place, path, "a section was expected here: write `ike-name { … }`")
     found = [_secret(name, inner, problems) for name, inner in section.sections.items()]
     secrets = tuple(secret for secret in found if secret is not None)
     check_secrets(secrets, section, problems)
@@ -191,21 +156,23 @@ def _secrets(section: Section | None, problems: Problems) -> tuple[SharedSecret,
 
 
 def _secret(name: str, section: Section, problems: Problems) -> SharedSecret | None:
-    path = f"secrets.{name}"
     if not name.startswith("ike"):
-        kinds = ("eap", "xauth", "ntlm", "ppk", "private", "rsa", "ecdsa", "pkcs8", "pkcs12", "token")
-        message = f"secrets of this kind are {_LATER}" if name.startswith(kinds) else "unknown kind of secret"
+        later = name.startswith(_SECRET_KINDS)
+        message = f"secrets of this kind are {LATER}" if later else "unknown kind of secret"
+        path = f"secrets.{name if later else shown_name(name, section.place, _KNOWN_SECRETS)}"
         problems.add(section.place, path, message, allowed="ike<suffix>")
         return None
+    path = f"secrets.{name}"
     for key, inner in section.sections.items():
-        problems.add(inner.place, f"{path}.{key}", "unknown section: a secret has values only")
+        known = shown_name(key, inner.place, _KNOWN_SECRETS)
+        problems.add(inner.place, f"{path}.{known}", "unknown section: a secret has values only")
     ids = [key for key in section.values if key.startswith("id")]
     keys = [schema.SECRET[0]]
     keys += [Key(key, schema.SECRET[1].kind, "", "", field=key) for key in ids]
-    fields = _read(section, keys, problems, path)
+    fields = read(section, keys, problems, path)
     secret = fields.pop("secret", None)
     if secret is None:
-        if "secret" not in section.values:
+        if "secret" not in section.values and not problems.cut_short:
             problems.add(section.place, path, "has no secret: add `secret = …`")
         return None
     return SharedSecret(name, secret, tuple(identity for identity in fields.values() if identity is not None))
@@ -213,11 +180,16 @@ def _secret(name: str, section: Section, problems: Problems) -> SharedSecret | N
 
 def _settings(tree: Section, problems: Problems) -> Settings:
     fields: dict[str, Any] = {}
+    values: dict[str, tuple[str, Value]] = {}
     for name in ("settings", "charon"):
         if (section := tree.sections.get(name)) is not None:
-            fields |= _read(section, schema.SETTINGS, problems, name, schema.SETTINGS_UNSUPPORTED)
+            fields |= read(section, schema.SETTINGS, problems, name, schema.SETTINGS_UNSUPPORTED)
+            values |= {key: (f"{name}.{key}", value) for key, value in section.values.items()}
             for key, inner in section.sections.items():
                 problems.add(inner.place, f"{name}.{key}", "unknown section: settings are values only")
-            if "port" in fields and fields["port"] == fields.get("port_nat_t", 4500):
-                problems.add(section.place, f"{name}.port", "must differ from port_nat_t")
-    return Settings(**fields)
+    settings = Settings(**fields)
+    if settings.port == settings.port_nat_t:
+        key, other = ("port", "port_nat_t") if "port" in fields else ("port_nat_t", "port")
+        where, value = values[key]
+        problems.add(value.place, where, f"must differ from {other}", value=shown(where, value))
+    return settings

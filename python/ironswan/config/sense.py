@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
+from ironswan.config.fields import shown
 from ironswan.config.tree import Problems, Section
 from ironswan.config.values import address_range
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection, Mode, SharedSecret, StartAction
@@ -28,6 +29,9 @@ def check_connections(configuration: Configuration, tree: Section, problems: Pro
         if not refused and not finder.has_one_for(connection):
             problems.add(section.place, path, _no_secret(connection))
         _check_connection(connection, _noter(section, path, problems))
+        for name, side in section.sections.items():
+            if name.startswith("local") and "id" in side.values:
+                _check_local(connection.local.id, _noter(side, f"{path}.{name}", problems))
         for child in connection.children:
             inner = section.sections["children"].sections[child.name]
             _check_child(child, connection, _noter(inner, f"{path}.children.{child.name}", problems))
@@ -78,15 +82,17 @@ def _noter(section: Section, path: str, problems: Problems) -> Note:
     def note(key: str, message: str) -> None:
         value = section.values.get(key)
         place = section.place if value is None else value.place
-        problems.add(place, f"{path}.{key}", message, value=value.text if value else "")
+        problems.add(place, f"{path}.{key}", message, value=shown(path, value) if value else "")
 
     return note
 
 
+def _check_local(identity: Identity | None, note: Note) -> None:
+    if identity is not None and identity.type in (IdType.FQDN, IdType.RFC822_ADDR) and b"*" in identity.data:
+        note("id", "has a wildcard, which only the peer's may have")
+
+
 def _check_connection(connection: Connection, note: Note) -> None:
-    local = connection.local.id
-    if local is not None and local.type in (IdType.FQDN, IdType.RFC822_ADDR) and b"*" in local.data:
-        note("local", f"the id {local} has a wildcard, which only the peer's may have")
     if connection.rekey_time and connection.rand_time > connection.rekey_time:
         note("rand_time", "is above rekey_time: the IKE SA could be rekeyed at once")
     families = [_families(addresses) for addresses in (connection.local_addrs, connection.remote_addrs)]

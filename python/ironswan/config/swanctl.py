@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from glob import escape, glob, has_magic
 from pathlib import Path
 
-from ironswan.config.tree import Place, Problems, Section, Value
+from ironswan.config.tree import HIDDEN, Place, Problems, Section, Value
 
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\", "\n": ""}
 _NAME = re.compile(r"[^\s{}#=:\",]+")
@@ -36,10 +36,12 @@ class _Parser:
         self.opened: list[tuple[str, Place]] = []
         self.inheritances: list[_Inheritance] = []
         self.private = False
+        self.lost = False
+        self.several_lines = 0
 
     @property
     def place(self) -> Place:
-        return Place(str(self.path), bisect_left(self.newlines, self.at) + 1)
+        return Place(str(self.path), bisect_left(self.newlines, self.at) + 1, self.private)
 
     def parse(self) -> None:
         while self._skip_blank():
@@ -52,8 +54,8 @@ class _Parser:
                     self.stack.pop()
             else:
                 self._statement()
-        for name, place in self.opened:
-            self.problems.add(place, name, "the section is not closed: add a }")
+        for name, place in () if self.lost else self.opened:
+            self.problems.add(place, _shown(name, place), "the section is not closed: add a }")
             if len(self.opened) > _MAXIMUM_DEPTH:
                 break
 
@@ -71,11 +73,21 @@ class _Parser:
 
     def _statement(self) -> None:
         place = self.place
+        quoted = self.text[self.at] == '"'
         name = self._name()
+        if self.lost:
+            return
         if name is None:
             self.problems.add(place, self.text[self.at], "a name was expected: write `key = value` or `name {`")
-            self._skip_line()
-            return
+            self._value()
+        elif "\n" in name:
+            self.problems.add(place, '"', "a name cannot go over several lines: is a quotation mark missing?")
+            self._value()
+        else:
+            # What stands in quotation marks, or behind a stray } or #, may be a secret or the rest of one.
+            self._named(name, place, HIDDEN if quoted else _shown(name, place))
+
+    def _named(self, name: str, place: Place, shown: str) -> None:
         self._skip_spaces()
         following = self.text[self.at : self.at + 1]
         if name == "include" and following not in ("=", "{"):
@@ -83,32 +95,38 @@ class _Parser:
             return
         if following == "=":
             self.at += 1
-            self.stack[-1].set(name, Value(self._value(), place))
+            text = self._value()
+            self.stack[-1].set(name, Value(text, place, self.lost))
             return
         bases: tuple[str, ...] = ()
         if following == ":":
             self.at += 1
             bases = self._bases()
-        if self._skip_blank() and self.text[self.at] == "{":
-            self.at += 1
+        if self._brace_follows():
             self._open(name, bases, place)
             return
-        # What follows a stray } or # may be the rest of a secret.
-        shown = "***" if self._is_private() else name
+        self.problems.cut_short = True
         self.problems.add(place, shown, f"neither a value nor a section: write `{shown} = value` or `{shown} {{`")
-        self._skip_line()
+        self._value()
 
-    def _is_private(self) -> bool:
-        return self.private or any(name == "secrets" for name, _ in self.opened)
+    def _brace_follows(self) -> bool:
+        """Whether a { comes next, and then moves behind it; else nowhere: the next line is another statement."""
+        here = self.at
+        if self._skip_blank() and self.text[self.at] == "{":
+            self.at += 1
+            return True
+        self.at = here
+        return False
 
     def _open(self, name: str, bases: tuple[str, ...], place: Place) -> None:
         if len(self.stack) > _MAXIMUM_DEPTH:
-            self.problems.add(place, name, f"sections are nested more than {_MAXIMUM_DEPTH} deep")
+            self.problems.add(place, _shown(name, place), f"sections are nested more than {_MAXIMUM_DEPTH} deep")
             self.at = len(self.text)
             return
         section = self.stack[-1].child(name, place)
         self.stack.append(section)
         self.opened.append((name, place))
+        self.private |= name == "secrets"
         if bases:
             self.inheritances.append(_Inheritance(section, bases, place))
 
@@ -145,11 +163,16 @@ class _Parser:
     def _quoted(self) -> str:
         place = self.place
         self.at += 1
+        begin = self.at
         out: list[str] = []
         while self.at < len(self.text):
             char = self.text[self.at]
             self.at += 1
             if char == '"':
+                # With a mark too many what was inside of quotations is outside now, secrets too.
+                if "\n" in self.text[begin : self.at]:
+                    self.private = True
+                    self.several_lines = self.several_lines or place.line
                 return "".join(out)
             if char == "\\" and self.at < len(self.text):
                 escaped = self.text[self.at]
@@ -157,27 +180,32 @@ class _Parser:
                 self.at += 1
             else:
                 out.append(char)
-        self.problems.add(place, '"', "the quotation is not closed")
-        return "".join(out)
+        earlier = f"; or that in line {self.several_lines} was to end there" if self.several_lines else ""
+        self.problems.add(place, '"', f"the quotation is not closed{earlier}")
+        self.lost = self.problems.cut_short = True
+        return ""
 
     def _include(self, place: Place) -> None:
         pattern = self._value()
+        if self.lost:
+            return
+        shown = pattern.partition("\n")[0]
         if not pattern:
             self.problems.add(place, "include", "names no file")
             return
         if len(self.trail) > _MAXIMUM_DEPTH:
-            self.problems.add(place, "include", f"more than {_MAXIMUM_DEPTH} files deep", value=pattern)
+            self.problems.add(place, "include", f"more than {_MAXIMUM_DEPTH} files deep", value=shown)
             return
         absolute = pattern if pattern.startswith("/") else f"{escape(str(self.path.parent))}/{pattern}"
         matches = sorted(glob(absolute))  # noqa: PTH207  Path.glob takes no absolute pattern
         if not matches and not has_magic(pattern):
-            self.problems.add(place, "include", "there is no such file", value=pattern)
+            self.problems.add(place, "include", "there is no such file", value=shown)
         for path in map(Path, matches):
             if path.resolve() in {passed.resolve() for passed in self.trail}:
-                self.problems.add(place, "include", f"{path} includes itself", value=pattern)
+                self.problems.add(place, "include", f"{path} includes itself", value=shown)
             elif (text := self.opener(path)) is not None:
                 inner = _Parser((*self.trail, path), text, self.stack[-1], self.problems, self.opener)
-                inner.private = self._is_private()
+                inner.private = self.private
                 inner.parse()
                 self.inheritances += inner.inheritances
 
@@ -185,9 +213,9 @@ class _Parser:
         while self.at < len(self.text) and self.text[self.at] in " \t":
             self.at += 1
 
-    def _skip_line(self) -> None:
-        end = self.text.find("\n", self.at)
-        self.at = len(self.text) if end < 0 else end
+
+def _shown(name: str, place: Place) -> str:
+    return HIDDEN if place.private else name
 
 
 def parse(path: Path, text: str, problems: Problems, opener: Opener) -> Section:
@@ -208,13 +236,13 @@ def _apply_inheritance(root: Section, inheritances: list[_Inheritance], problems
         if id(item.section) in done:
             return
         for base in item.bases:
-            found = _find(root, base)
+            found, shown = _find(root, base), _shown(base, item.place)
             if found is None:
-                problems.add(item.place, base, "there is no such section to inherit from")
+                problems.add(item.place, shown, "there is no such section to inherit from")
             elif id(found) in trail or _overlap(found, item.section):
-                problems.add(item.place, base, "the section inherits from itself")
+                problems.add(item.place, shown, "the section inherits from itself")
             elif len(trail) > _MAXIMUM_INHERITANCE:
-                problems.add(item.place, base, f"inherited over more than {_MAXIMUM_INHERITANCE} sections")
+                problems.add(item.place, shown, f"inherited over more than {_MAXIMUM_INHERITANCE} sections")
             else:
                 found.is_base = True
                 if id(found) in pending:

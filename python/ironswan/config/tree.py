@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 
 from ironswan.errors import Problem
 
+HIDDEN = "***"
+"""Stands in an error for what may be a secret."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a file."""
+    """A line of a file; `private`: behind the secrets of that file, so that any name may be the rest of one."""
 
     file: str
     line: int
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value as text. Its repr does not show it, since it may be a secret."""
+    """A value as text. Its repr does not show it, since it may be a secret. `refused`: was reported as a mistake."""
 
     text: str = field(repr=False)
     place: Place
+    refused: bool = False
 
 
 @dataclass(slots=True)
@@ -44,7 +49,7 @@ class Section:
 
     def set(self, key: str, value: Value) -> None:
         """Sets a value; an empty one unsets it, so that the default applies."""
-        if value.text:
+        if value.text or value.refused:
             self.values[key] = value
             self.unset.discard(key)
         else:
@@ -64,9 +69,10 @@ class Section:
 
 @dataclass(slots=True)
 class Problems:
-    """Every mistake found so far."""
+    """Every mistake found so far; `cut_short`: what seems to be missing may stand where nothing could be read."""
 
     found: dict[Problem, None] = field(default_factory=dict)
+    cut_short: bool = False
 
     def add(self, place: Place, key: str, message: str, *, value: str = "", allowed: str = "") -> None:
         """Notes one mistake."""

@@ -45,7 +45,8 @@ class Identity:
     def parse(cls, text: str) -> Identity:
         """From swanctl's syntax: `192.0.2.1`, `moon.example`, `carol@example`, `keyid:text`, `keyid:#hex`, `fqdn:…`.
 
-        Raises ValueError that says what is wrong.
+        Raises ValueError that says what is wrong. It does not repeat the text: in a file with a quotation mark too few,
+        that may be a secret.
         """
         if not text:
             raise ValueError("an identity cannot be empty")
@@ -53,17 +54,15 @@ class Identity:
         if colon and prefix.lower() in _PREFIXES:
             return _typed(_PREFIXES[prefix.lower()], rest)
         if "=" in text:
-            raise ValueError(f"{text!r} is a distinguished name, which needs certificates: not supported yet")
+            raise ValueError("is a distinguished name, which needs certificates: not supported yet")
         if prefix.lower() in ("asn1gn", "asn1dn") or (prefix.startswith("{") and prefix.endswith("}")):
-            raise ValueError(f"{text!r}: identities of this type are not supported yet")
+            raise ValueError("identities of this type are not supported yet")
         if text.startswith("@#"):
             return _typed(IdType.KEY_ID, text[1:])
-        try:
-            return cls.of_address(ip_address(text))
-        except ValueError:
-            pass
+        if (address := _address(text)) is not None:
+            return cls.of_address(address)
         if _is_addresses(text):
-            raise ValueError(f"{text!r}: a network or range as an identity is not supported yet")
+            raise ValueError("a network or range as an identity is not supported yet")
         if text.startswith("@"):
             return _typed(IdType.FQDN, text[1:])
         return _typed(IdType.RFC822_ADDR if "@" in text else IdType.FQDN, text)
@@ -89,27 +88,35 @@ def _typed(kind: IdType, text: str) -> Identity:
     if not text:
         raise ValueError("an identity cannot be empty")
     if kind in _ADDRESSES:
-        address = ip_address(text)
-        if (address.version == 4) != (kind is IdType.IPV4_ADDR):
-            raise ValueError(f"{text} is not an IPv{'4' if kind is IdType.IPV4_ADDR else '6'} address")
+        version = 4 if kind is IdType.IPV4_ADDR else 6
+        address = _address(text)
+        if address is None or address.version != version:
+            raise ValueError(f"is not an IPv{version} address")
         return Identity(kind, address.packed)
     if kind is IdType.KEY_ID and text.startswith("#"):
         try:
             return Identity(kind, bytes.fromhex(text[1:]))
         except ValueError:
-            raise ValueError(f"{text!r}: after # hexadecimal digits are expected") from None
+            raise ValueError("after # hexadecimal digits are expected") from None
     if kind in _TEXT and text.startswith("^"):
-        raise ValueError(f"{text!r}: regular expressions are not supported yet; `*` matches any characters")
+        raise ValueError("regular expressions are not supported yet; `*` matches any characters")
+    if kind in _TEXT and any(c in ",;" or c.isspace() for c in text):
+        raise ValueError("no host name or mail address has a blank, comma or semicolon; keyid: may be any text")
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be seen: is a quotation mark missing?")
     return Identity(kind, text.encode())
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def _is_addresses(text: str) -> bool:
     first = text.replace("-", "/").partition("/")[0]
-    try:
-        ip_address(first)
-    except ValueError:
-        return False
-    return first != text
+    return first != text and _address(first) is not None
 
 
 def _printable(data: bytes) -> str:

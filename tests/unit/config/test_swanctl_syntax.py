@@ -134,9 +134,39 @@ def test_include_of_itself_or_of_nothing_is_an_error(tmp_path: Path) -> None:
     assert len(words) == 2
 
 
-def test_stray_brace_in_a_secret_shows_nothing_of_it(tmp_path: Path) -> None:
-    found = problems(write(tmp_path, connection(rest="secrets { ike-x {\n secret = abc}hunter2\n } }")))
-    assert "hunter2" not in " ".join(map(str, found))
+@pytest.mark.parametrize("line", ["start_action trap", "start_action", "start_action # = trap", 'mode "tunnel"'])
+def test_forgotten_equals_sign_is_one_mistake(tmp_path: Path, line: str) -> None:
+    problem = only_problem(write(tmp_path, connection(child=f"{line}\n local_ts = 10.1.0.0/16\n mode = tunnel")))
+    assert problem.line == 5
+    assert "neither a value nor a section" in problem.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["encap\nlocal {\n id = moon.example\n}", "remote_addrs 192.0.2.2\nversion = 2", "unique\n# no\nversion = 2"],
+)
+def test_forgotten_equals_sign_drops_no_other_line_and_misses_nothing(tmp_path: Path, body: str) -> None:
+    text = connection(body, "start_action = start").replace("remote_addrs = 192.0.2.2\n", "\n")
+    assert only_problem(write(tmp_path, text)).line == 3
+
+
+def test_secret_without_its_equals_sign_is_not_called_missing_as_well(tmp_path: Path) -> None:
+    assert only_problem(write(tmp_path, connection(rest="secrets { ike-x {\n secret hunter2\n } }"))).line == 9
+
+
+def test_forgotten_equals_sign_before_a_brace_leaves_the_brace(tmp_path: Path) -> None:
+    assert only_problem(write(tmp_path, connection("local { id moon.example }"))).line == 3
+
+
+def test_quotation_that_is_not_closed_is_the_only_mistake(tmp_path: Path) -> None:
+    problem = only_problem(write(tmp_path, connection('local { id = "moon.example }')))
+    assert (problem.line, problem.message) == (3, "the quotation is not closed")
+
+
+def test_quotation_that_ends_where_another_begins_is_named_as_well(tmp_path: Path) -> None:
+    text = connection('local { id = "moon.example }', rest='secrets { ike-x { secret = "abc" } }')
+    problem = only_problem(write(tmp_path, text))
+    assert (problem.line, problem.message) == (8, "the quotation is not closed; or that in line 3 was to end there")
 
 
 WORDS = (
