@@ -107,7 +107,7 @@ def _sas(document: Document) -> Iterator[tuple[str, Document]]:
 def _by_sa(document: Document) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("SA", "", "SPI", "packets", "octets", "dropped", "sequence", "window", "")]
     for name, child in _sas(document):
-        if "packets_in" in child:
+        if child["packets_in"] is not None:
             rows.append((name, *_half(child, "in", child["inbound_spi"])))
             rows.append((name, *_half(child, "out", child["outbound_spi"])))
     if len(rows) > 1:

@@ -85,16 +85,17 @@ def _ike_sa(sa: Document) -> Iterator[str]:
 
 
 def _child(child: Document) -> Iterator[str]:
+    mode = "" if child["mode"] == "tunnel" else f"{child['mode']} mode, "
     own = "" if child["worker"] is None else f" for worker {child['worker']}"
     yield (
-        f"  {child['name']}{own}: {child['state']}, {child['suite']}, "
+        f"  {child['name']}{own}: {child['state']}, {mode}{child['suite']}, "
         f"SPIs {child['inbound_spi']} in {child['outbound_spi']} out, "
         f"age {seconds(child['age'])}, rekey in {seconds(child['rekey_in'])}"
     )
     yield f"    {', '.join(child['local_ts'])} === {', '.join(child['remote_ts'])}"
     if child.get("path_mtu"):
         yield f"    MTU {child['mtu']}: the path carries {child['path_mtu']} octets by {child['path_mtu_by']}"
-    if "bytes_in" in child:
+    if child["bytes_in"] is not None:
         yield (
             f"    in {octets(child['bytes_in'])} ({child['packets_in']} packets), "
             f"out {octets(child['bytes_out'])} ({child['packets_out']} packets)"

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from ironswan.ike.types import ChildStatus, IkeSaStatus
     from ironswan.policy.connection import Connection
 
+# What the data plane has no figures for, as long as the SA is not in it: null, so that every child has the same keys.
+_NOT_INSTALLED = (
+    "packets_in", "bytes_in", "packets_out", "bytes_out",
+    "sequence_in", "replay_window", "sequence_out", "segmentation_refused",
+)  # fmt: skip
+
 
 def document(gateway: Gateway, started: float) -> JsonObject:
     """The whole status."""
@@ -103,6 +109,7 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "outbound": child.outbound,
         "worker": child.worker,
         "interface": gateway.interfaces.name(entry.interface if entry else 0),
+        **dict.fromkeys(_NOT_INSTALLED),
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
         **gateway.children.progress(child.id),
@@ -112,7 +119,9 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
 
 def _path_mtu(gateway: Gateway, entry: Installed | None) -> JsonObject:
     path = gateway.paths.mtus.of(entry.handle if entry else None)
-    return {"path_mtu": path.octets, "path_mtu_by": path.origin, "mtu": min(path.inner, gateway.mtu)} if path else {}
+    if not path:
+        return {"path_mtu": None, "path_mtu_by": None, "mtu": None}
+    return {"path_mtu": path.octets, "path_mtu_by": path.origin, "mtu": min(path.inner, gateway.mtu)}
 
 
 def _hex(value: int | str | bytes, digits: int) -> str:

@@ -263,6 +263,18 @@ def test_traffic_since_the_last_second_is_liveness() -> None:
     play(scenario)
 
 
+def test_status_has_the_same_keys_for_a_child_that_the_data_plane_has_not() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan")
+        (whole,) = (await left.do("status"))["ike_sas"][0]["children"]
+        left.gateway.children._installed.clear()
+        (bare,) = (await left.do("status"))["ike_sas"][0]["children"]
+        assert bare.keys() == whole.keys()
+        assert [bare[key] for key in ("packets_in", "sequence_out", "path_mtu", "path_mtu_by", "mtu")] == [None] * 5
+
+    play(scenario)
+
+
 def test_no_key_and_no_secret_is_in_the_status() -> None:
     async def scenario(left: Side, _: Side) -> None:
         await left.do("up", name="lan")
