@@ -30,7 +30,7 @@ class Runs:
     def __init__(self) -> None:
         self.orders: list[run.Order] = []
         self.failed: list[str] = []
-        self.error: LabError | None = None
+        self.error: Exception | None = None
 
     def measure(self, order: run.Order, tell: Any) -> dict[str, Any]:
         self.orders.append(order)
@@ -91,13 +91,40 @@ def test_what_did_not_work_is_the_exit_code(runs: Runs) -> None:
 
 
 def test_without_any_peer_or_right_it_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.error = LabError("nothing to measure")
-    with pytest.raises(CommandError, match="nothing to measure"):
+    runs.error = run.NothingThere("nothing to measure")
+    with pytest.raises(CommandError, match="nothing to measure") as refused:
         bench("--quick")
+    assert refused.value.code == ExitCode.PERMISSION
     monkeypatch.setattr(privileges, "obstacle", lambda: "needs root")
     with pytest.raises(CommandError, match="needs root") as refused:
         bench("--quick")
     assert refused.value.code == ExitCode.PERMISSION
+
+
+def test_nothing_is_measured_that_cannot_be_written(runs: Runs, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match=r"file/out: Not a directory") as refused:
+        bench("--output", str(tmp_path / "file" / "out"))
+    assert refused.value.code == ExitCode.FAILED
+    assert runs.orders == []
+
+
+def test_what_cannot_be_written_after_all_was_printed(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "tunnel.json").mkdir(parents=True)
+    with pytest.raises(CommandError, match="tunnel.json: Is a directory") as refused:
+        bench("--json", "--output", str(tmp_path / "out"))
+    assert refused.value.code == ExitCode.FAILED
+    assert json.loads(capsys.readouterr().out)["conditions"]["summary"] == "here"
+
+
+@pytest.mark.parametrize("error", [LabError("the link keeps its offloads"), OSError(1, "Operation not permitted")])
+def test_what_fails_meanwhile_is_one_line(runs: Runs, error: Exception) -> None:
+    runs.error = error
+    with pytest.raises(CommandError, match="the link keeps|not permitted") as refused:
+        bench("--quick")
+    assert refused.value.code == ExitCode.FAILED
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ironswan.cli.main import main
+from ironswan.cli.status_text import render
 from ironswan.control.protocol import CommandError, ExitCode, JsonObject
 from ironswan.control.server import ControlServer, Progress
 
@@ -144,13 +146,11 @@ def test_without_a_gateway_every_command_says_so(
     ("words", "kind", "name"),
     [
         (["c"], "child", "c"),
-        (["child", "c"], "child", "c"),
-        (["ike", "t"], "ike", "t"),
         (["t", "--ike"], "ike", "t"),
         (["ike"], "child", "ike"),
     ],
 )
-def test_rekey_takes_the_kind_before_the_name_or_as_an_option(
+def test_rekey_is_of_a_child_unless_the_ike_sa_is_asked_for(
     socket: Path, gateway: Answers, words: list[str], kind: str, name: str
 ) -> None:
     gateway.reply = {"name": name}
@@ -160,7 +160,17 @@ def test_rekey_takes_the_kind_before_the_name_or_as_an_option(
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["nothing"], ["up"], ["up", "c", "--timeout", "0"], ["up", "c", "--timeout", "x"], ["config"], ["run"]],
+    [
+        [],
+        ["nothing"],
+        ["up"],
+        ["up", "c", "--timeout", "0"],
+        ["up", "c", "--timeout", "x"],
+        ["config"],
+        ["run"],
+        ["rekey", "child", "c"],
+        ["rekey", "child", "c", "--ike"],
+    ],
 )
 def test_wrong_usage_has_its_exit_code(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -185,6 +195,45 @@ def test_status_is_a_listing_for_people(socket: Path, gateway: Answers, capsys: 
         assert text in listing
     assert "drop_runt" not in listing
     assert "sealed_packets" not in listing
+
+
+def test_reload_names_each_mistake_on_a_line_of_its_own(
+    socket: Path, gateway: Answers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = ["x.conf:1: a: wrong", "x.conf:2: b: wrong too"]
+    gateway.reply = CommandError(ExitCode.CONFIGURATION, "not reloaded: " + "; ".join(problems), problems=problems)
+    assert ironswan(socket, "reload") == ExitCode.CONFIGURATION
+    told = capsys.readouterr().err.splitlines()
+    assert told == [*problems, "ironswan: not reloaded, the running configuration stays"]
+
+
+def test_interruption_has_an_exit_code_that_the_help_names(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ironswan.cli.config.handle", interrupted)
+    assert main(["config", "check", str(file)]) == 130
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "130 interrupted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("mode", "shown"), [("tunnel", False), ("transport", True), ("beet", True)])
+def test_status_says_the_mode_of_what_is_no_tunnel(mode: str, shown: bool) -> None:
+    document = copy.deepcopy(STATUS)
+    document["ike_sas"][0]["children"][0]["mode"] = mode
+    assert (f"installed, {mode} mode, aes128gcm16, SPIs" in render(document)) == shown
+
+
+def test_child_without_figures_has_a_listing(socket: Path) -> None:
+    document = copy.deepcopy(STATUS)
+    names = ("packets_in", "bytes_in", "packets_out", "bytes_out", "sequence_in", "replay_window", "sequence_out",
+             "segmentation_refused", "path_mtu", "path_mtu_by", "mtu")  # fmt: skip
+    document["ike_sas"][0]["children"][0] |= dict.fromkeys(names)
+    assert "packets)" not in render(document)
+    assert "home/lan" not in render(document, dataplane=True)
 
 
 def test_status_shows_the_data_plane_when_asked(

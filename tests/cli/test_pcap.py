@@ -116,6 +116,15 @@ def test_files_that_cannot_be_used_are_named(folder: Path, capsys: pytest.Captur
     assert not (folder / "out.pcap").exists()
 
 
+def test_errors_of_the_keys_are_a_document_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "keys").write_text(KEYS.replace("aes128gcm16", "aes128gmc16"))
+    assert decrypt(folder, "--json") == ExitCode.CONFIGURATION
+    told = capsys.readouterr()
+    document = json.loads(told.out)
+    assert (document["schema"], document["ok"], told.err) == (1, False, "")
+    assert [problem["key"] for problem in document["problems"]] == ["suite"]
+
+
 @pytest.mark.parametrize("out", ["in.pcap", "keys"])
 def test_input_is_not_written_over(folder: Path, out: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / out).read_bytes()

@@ -60,7 +60,7 @@ def test_rekeys_from_both_sides_at_once_lose_nothing_and_leave_one_child(wire: S
     streams = [SequencedStream(*wire.hosts), SequencedStream(*reversed(wire.hosts))]
     before = inbound_spis(left)
     callers = [
-        subprocess.Popen(side.command_line("rekey", "child", "c"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(side.command_line("rekey", "c"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for side in (left, right)
     ]
     for caller in callers:
@@ -75,7 +75,7 @@ def test_ike_rekeys_from_both_sides_at_once_leave_one_ike_sa(wire: Sites) -> Non
     left.command("up", name="c", timeout=10)
     before = ike_spis(left)
     callers = [
-        subprocess.Popen(side.command_line("rekey", "ike", "t"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(side.command_line("rekey", "t", "--ike"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for side in (left, right)
     ]
     for caller in callers:

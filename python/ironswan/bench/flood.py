@@ -6,8 +6,9 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ironswan.bench.tunnel.link import FRAMES, LINK_MTU, ground
 from ironswan.bench.tunnel.peer import Ground
@@ -17,6 +18,7 @@ from ironswan.lab.gateways import Gateway
 from ironswan.lab.processes import Task, until
 from ironswan.lab.traffic import Host, ping
 
+SCHEMA = 1
 PORT = 4500
 SIZE = 512
 _GARBAGE = 96
@@ -59,6 +61,12 @@ class Result:
     def document(self) -> dict[str, object]:
         """For JSON."""
         return {**asdict(self), "kept": round(self.kept, 4)}
+
+
+def document(found: Sequence[Result], about: Mapping[str, Any]) -> dict[str, object]:
+    """One JSON document, as other benchmarks have it."""
+    results = [each.document() for each in found]
+    return {"schema": SCHEMA, "benchmark": "flood", "conditions": dict(about), "results": results}
 
 
 def unknown_spi(_: int) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ironswan.cli import bench_flood, bench_scale, bench_tunnel
+from ironswan.cli import bench_flood, bench_scale, bench_tunnel, numbers
 from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import CommandError
 
@@ -54,26 +54,24 @@ def _add_esp(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     which.add_argument("--all-suites", action="store_true", help="every suite there is")
     parser.add_argument("--size", type=_size, action="append", metavar="N", help="octets of an inner packet, or imix")
     parser.add_argument(
-        "--batch", type=_up_to(_MOST_BATCH), action="append", metavar="N", help="packets in one call (default 64)"
+        "--batch",
+        type=numbers.whole(1, _MOST_BATCH),
+        action="append",
+        metavar="N",
+        help="packets in one call (default 64)",
     )
     parser.add_argument(
-        "--threads", type=_up_to(_MOST_THREADS), default=1, metavar="N", help="measure with 1, 2, 4 ... N threads too"
+        "--threads",
+        type=numbers.whole(1, _MOST_THREADS),
+        default=1,
+        metavar="N",
+        help="measure with 1, 2, 4 ... N threads too",
     )
     parser.add_argument("--alone", action="store_true", help="leave the other libraries out")
     parser.add_argument("--quick", action="store_true", help="shorter and fewer repetitions")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the results as well")
     parser.set_defaults(handler=handle_esp)
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"must be from 1 to {most}")
-        return value
-
-    return number
 
 
 def _size(text: str) -> int | str:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ironswan.cli import numbers
 from ironswan.cli.exit_codes import ExitCode
+from ironswan.cli.output import failures_in_words, make_folder
 from ironswan.control.protocol import CommandError
 
 if TYPE_CHECKING:  # pyroute2 is slow to import and only needed when something is measured
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # pyroute2 is slow to import and only needed when something i
 
 OFFLOADS = {"whole": ("whole",), "frames": ("frames",), "both": ("whole", "frames")}
 RESULTS = Path("benches", "results")
+COUNT = numbers.whole(1, 3600)
 DESCRIPTION = """Measures tunnels one after the other between two namespaces of this machine: the plain link, a
 forwarder without and with a cipher, ironswan, and every peer found (strongSwan, wireguard-go, GotaTun, boringtun,
 Nebula, OpenVPN). Each has its turn in every round; medians with the smallest and the largest go into a table, a JSON
@@ -23,27 +26,6 @@ document and a chart. Leaves nothing behind but those."""
 EPILOG = """A peer is looked for on the path, or where $IRONSWAN_PEER_NAME (upper case, - as _) or --peer says. One
 that is missing is listed with how to get it; none is fetched. Without root this needs user namespaces. Leave the
 machine alone meanwhile: a full run of all peers takes about half an hour."""
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError("must be 1 to 3600")
-    return value
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(word) for word in text.split(","))
-    if not all(1 <= size <= 65507 for size in sizes):
-        raise argparse.ArgumentTypeError("each must be 1 to 65507")
-    return sizes
-
-
-def _mtu(text: str) -> int:
-    value = int(text)
-    if not 1360 <= value <= 65535:
-        raise argparse.ArgumentTypeError("must be 1360 to 65535")
-    return value
 
 
 def _place(text: str) -> tuple[str, Path]:
@@ -70,10 +52,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--list", action="store_true", help="list the peers, and which of them are here, and end")
     add("--peer", type=_place, action="append", default=[], metavar="NAME=PATH", help="a peer's program, or its folder")
     add("--offload", choices=OFFLOADS, help="whether the link carries super-packets whole or frames (default both)")
-    add("--rounds", type=_count, metavar="N", help="how often each peer has its turn (default 3)")
-    add("--seconds", type=_count, metavar="N", help="of each measurement (default 3)")
-    add("--sizes", type=_sizes, default=(), metavar="N,M", help="UDP payloads to send besides 64, 512 and IMIX")
-    add("--mtu", type=_mtu, metavar="N", help="of the link; tunnels have less as each needs (default 1500)")
+    add("--rounds", type=COUNT, metavar="N", help="how often each peer has its turn (default 3)")
+    add("--seconds", type=COUNT, metavar="N", help="of each measurement (default 3)")
+    add(
+        "--sizes",
+        type=numbers.listed(numbers.whole(1, 65507)),
+        default=(),
+        metavar="N,M",
+        help="UDP payloads to send besides 64, 512 and IMIX",
+    )
+    add(
+        "--mtu",
+        type=numbers.whole(1360, 65535),
+        metavar="N",
+        help="of the link; tunnels have less as each needs (default 1500)",
+    )
     add("--quick", action="store_true", help="one round of one second, few measurements, whole only, no files")
     add("--generator", choices=("auto", "iperf3", "own"), default="auto", help="of TCP (default: iperf3 if it is here)")
     add("--output", type=Path, metavar="DIR", help=f"where the files go (default {RESULTS})")
@@ -131,17 +124,21 @@ def _list(order: Order) -> int:
 def _measure(order: Order, arguments: argparse.Namespace) -> int:
     from ironswan.bench.tunnel import run, table
     from ironswan.lab.privileges import terminated_like_interrupted
-    from ironswan.lab.processes import LabError
 
+    folder = arguments.output or (None if arguments.quick else RESULTS)
+    if folder is not None:
+        make_folder(folder)
     try:
-        with terminated_like_interrupted():
+        with failures_in_words(), terminated_like_interrupted():
             document = run.measure(order, _tell)
-    except LabError as error:
+    except run.NothingThere as error:
         raise CommandError(ExitCode.PERMISSION, str(error)) from error
-    if (folder := arguments.output or (None if arguments.quick else RESULTS)) is not None:
-        for file in run.write(document, folder):
+    print(json.dumps(document, indent=1) if arguments.json else table.markdown(document), flush=True)
+    if folder is not None:
+        with failures_in_words():
+            files = run.write(document, folder)
+        for file in files:
             _tell(f"wrote {file}")
-    print(json.dumps(document, indent=1) if arguments.json else table.markdown(document))
     return ExitCode.FAILED if any(row["failed"] for row in document["results"]) else ExitCode.OK
 
 

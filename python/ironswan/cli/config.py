@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
+from ironswan.cli import problems
 from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import SCHEMA
 
@@ -34,13 +33,7 @@ def handle(arguments: argparse.Namespace) -> int:
     try:
         configuration = load(arguments.file)
     except ConfigurationError as error:
-        problems = error.problems
-        if arguments.json:
-            print(json.dumps({"schema": SCHEMA, "ok": False, "problems": [asdict(p) for p in problems]}))
-        else:
-            for problem in problems:
-                print(problem, file=sys.stderr)
-        return ExitCode.CONFIGURATION
+        return problems.tell(error.problems, as_json=arguments.json)
     names = [f"{c.name}/{k.name}" for c in configuration.connections for k in c.children]
     if arguments.json:
         print(json.dumps({"schema": SCHEMA, "ok": True, "problems": [], "children": names}))

@@ -7,20 +7,14 @@ import json
 import sys
 from collections.abc import Callable
 
+from ironswan.cli import numbers
 from ironswan.cli.exit_codes import ExitCode
-from ironswan.control.protocol import JsonObject
+from ironswan.control.protocol import CommandError, JsonObject
 
 NAME = "connection, child, connection/child or connection/* (all of its children)"
 # The gateway ends a command at its own timeout; we only stop waiting when it is silent for longer.
 GRACE = 10.0
 Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError("must be more than 0 and at most 3600")
-    return value
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +27,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--dataplane", action="store_true", help="show the data plane's counters and offloads too")
     parser = _command(commands, "rekey", "replace the keys of a Child SA or an IKE SA now", handle_rekey)
-    parser.add_argument("kind", nargs="?", choices=("child", "ike"), help="what to rekey (default child)")
     parser.add_argument("name", metavar="NAME", help=NAME)
     parser.add_argument("--ike", action="store_true", help="the IKE SA of the connection, not its children")
     _timeout(parser)
@@ -54,7 +47,11 @@ def _command(
 
 def _timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
+        "--timeout",
+        type=numbers.decimal(0.001, 3600),
+        default=30.0,
+        metavar="SECONDS",
+        help="wait at most so long (default %(default)g)",
     )
 
 
@@ -87,15 +84,21 @@ def handle_down(arguments: argparse.Namespace) -> int:
 
 def handle_rekey(arguments: argparse.Namespace) -> int:
     """Rekey and wait until it is done."""
-    kind = "ike" if arguments.ike else arguments.kind or "child"
+    kind = "ike" if arguments.ike else "child"
     result = _ask(arguments, "rekey", name=arguments.name, kind=kind, timeout=arguments.timeout)
-    print(f"{result['name']}: {'the IKE SA' if kind == 'ike' else 'rekeyed'}{' was rekeyed' if kind == 'ike' else ''}")
+    print(f"{result['name']}: {'the IKE SA was rekeyed' if arguments.ike else 'rekeyed'}")
     return ExitCode.OK
 
 
 def handle_reload(arguments: argparse.Namespace) -> int:
     """Reload and say what changed."""
-    result = _ask(arguments, "reload")
+    try:
+        result = _ask(arguments, "reload")
+    except CommandError as error:
+        if not isinstance(problems := error.details.get("problems"), list):
+            raise
+        print(*problems, sep="\n", file=sys.stderr)
+        raise CommandError(error.code, "not reloaded, the running configuration stays") from None
     for word in ("added", "changed", "removed"):
         names = result.get(word)
         if isinstance(names, list) and names:

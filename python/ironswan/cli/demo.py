@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0.5 <= value <= 3600:
-        raise argparse.ArgumentTypeError("must be 0.5 to 3600")
-    return value
+from ironswan.cli import numbers
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,7 +16,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "traffic and look for readable packets on the wire. Leaves nothing behind.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
-    parser.add_argument("--seconds", type=_seconds, default=3.0, metavar="N", help="of each measurement (default 3)")
+    parser.add_argument(
+        "--seconds", type=numbers.decimal(0.5, 3600), default=3.0, metavar="N", help="of each measurement (default 3)"
+    )
     parser.set_defaults(handler=handle)
 
 

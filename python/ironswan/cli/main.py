@@ -13,8 +13,10 @@ from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.paths import default_socket
 from ironswan.control.protocol import CommandError
 
+INTERRUPTED = 130
 EPILOG = """exit codes: 0 done, 1 failed, 2 wrong usage, 3 no gateway runs, 4 no such connection or child,
-  5 error in the configuration, 6 the peer refused, 7 no answer in time, 8 not permitted or not available here
+  5 error in the configuration, 6 the peer refused, 7 no answer in time, 8 not permitted or not available here,
+  130 interrupted
 
 examples:
   ironswan demo                    a tunnel on this machine, no configuration needed
@@ -66,7 +68,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"ironswan: {error.message}", file=sys.stderr)
         return int(error.code)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`ironswan status | head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

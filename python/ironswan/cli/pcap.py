@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ironswan.cli import numbers, output, problems
 from ironswan.cli.exit_codes import ExitCode
 from ironswan.control.protocol import SCHEMA
 
@@ -49,18 +50,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "-o", "--output", type=Path, required=True, metavar="OUT", help="pcapng if it ends in .pcapng, else pcap"
     )
     decrypt.add_argument(
-        "--port", type=_port, action="append", default=[], metavar="N",
+        "--port", type=numbers.whole(1, 65535), action="append", default=[], metavar="N",
         help=f"another UDP port of encapsulated ESP, besides {_ESP_PORT}; may be repeated",
     )  # fmt: skip
     decrypt.add_argument("--json", action="store_true", help="print one JSON document")
     decrypt.set_defaults(handler=handle)
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 65536:
-        raise argparse.ArgumentTypeError("must be from 1 to 65535")
-    return value
 
 
 def handle(arguments: argparse.Namespace) -> int:
@@ -71,19 +65,11 @@ def handle(arguments: argparse.Namespace) -> int:
     try:
         run = _decrypt(arguments)
     except ConfigurationError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return ExitCode.CONFIGURATION
+        return problems.tell(error.problems, as_json=arguments.json)
     except (CaptureError, OSError) as error:
-        print(f"ironswan: {_words(error)}", file=sys.stderr)
+        print(f"ironswan: {output.words(error)}", file=sys.stderr)
         return ExitCode.FAILED
     return _report(run, arguments.json)
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    return str(error)
 
 
 def _decrypt(arguments: argparse.Namespace) -> Decryption:
@@ -96,10 +82,10 @@ def _decrypt(arguments: argparse.Namespace) -> Decryption:
 
     table = SaTable(load(arguments.keys))
     with Reader(arguments.file) as reader:
-        output: Path = arguments.output
-        if any(output.exists() and output.samefile(file) for file in (arguments.file, arguments.keys)):
-            raise CaptureError(f"{output}: would be written over while it is read")
-        with Writer(output) as writer:
+        out: Path = arguments.output
+        if any(out.exists() and out.samefile(file) for file in (arguments.file, arguments.keys)):
+            raise CaptureError(f"{out}: would be written over while it is read")
+        with Writer(out) as writer:
             run = Decryption(table, frozenset({_ESP_PORT, *arguments.port}), writer)
             progress, end = _progress(reader)
             run.run(reader, progress)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ironswan.policy.interface_name import MAIN_INTERFACE, checked
+
 DESCRIPTION = """Run a gateway in the foreground, until SIGTERM or SIGINT; SIGHUP reads FILE again.
 
 Every packet a connection protects goes through the interface ipsec0 or nowhere: a rule of priority 220 sends all
@@ -16,6 +18,13 @@ own address (0.0.0.0/0, say) and the peer's packets come in fragments does it ha
 not change it."""
 
 
+def _interface(text: str) -> str:
+    try:
+        return checked(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the program's."""
     parser = commands.add_parser(
@@ -25,7 +34,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="configuration, as swanctl.conf has it")
-    parser.add_argument("--interface", default="ipsec0", metavar="NAME", help="name of the TUN device (%(default)s)")
+    parser.add_argument(
+        "--interface",
+        type=_interface,
+        default=MAIN_INTERFACE,
+        metavar="NAME",
+        help="name of the TUN device (%(default)s)",
+    )
     parser.set_defaults(handler=handle)
 
 

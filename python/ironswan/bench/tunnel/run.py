@@ -16,7 +16,10 @@ from ironswan.bench.tunnel.link import LINK_MTU
 from ironswan.bench.tunnel.peer import NotFound, Peer, Programs
 from ironswan.bench.tunnel.peers import PEERS
 from ironswan.bench.tunnel.rounds import Stage, Tell, play
-from ironswan.lab.processes import LabError
+
+
+class NothingThere(Exception):
+    """None of the peers that were asked for is here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,12 @@ class Order:
 
 
 def measure(order: Order, tell: Tell) -> Document:
-    """Play all rounds; `tell` hears of the progress. Raises LabError when there is nothing to play with."""
+    """Play all rounds; `tell` hears of the progress. Raises NothingThere when there is nothing to play with."""
     found, not_found = search(order)
     for name, how in not_found.items():
         tell(f"{name} not found: {how}")
     if not found:
-        raise LabError("; ".join(f"{name}: {how}" for name, how in not_found.items()))
+        raise NothingThere("; ".join(f"{name}: {how}" for name, how in not_found.items()))
     generator = choose(order.generator)
     about = conditions(order.mtu, order.rounds, order.seconds, generator.name)
     stage = Stage(found, generator, order.seconds, order.wanted, order.mtu)
