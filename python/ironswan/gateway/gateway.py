@@ -28,7 +28,7 @@ from ironswan.gateway.upkeep import Upkeep
 from ironswan.ike import events as ev
 from ironswan.ike.environment import Environment
 from ironswan.ike.manager import IkeManager
-from ironswan.ike.types import Datagram, Endpoint, IkeSaStatus, IkeState, Outcome, Packet
+from ironswan.ike.types import Because, Datagram, Endpoint, IkeSaStatus, IkeState, Outcome, Packet
 from ironswan.policy.connection import EndAction
 
 if TYPE_CHECKING:
@@ -187,8 +187,8 @@ class Gateway:
             try:
                 self._take(item)
             except Exception:  # a fault with one must not lose the others
-                self.rejects["internal"] += 1
-                if self._limit.admit("internal", self.now):
+                self.rejects[Because.INTERNAL] += 1
+                if self._limit.admit(Because.INTERNAL, self.now):
                     log.exception("a fault of ours while handling a message")
         self._pump()
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 MAX_RETRIES = 4
 NONCE_LENGTH = 32
 COOKIE_LENGTHS = range(1, 65)
-RETRY_NOTIFIES = (NotifyType.COOKIE, NotifyType.INVALID_KE_PAYLOAD)
 
 
 @dataclass(slots=True)

@@ -92,11 +92,6 @@ class IkeSa:
         return self.spi_i if self.initiator else self.spi_r
 
     @property
-    def peer_spi(self) -> bytes:
-        """The peer's SPI."""
-        return self.spi_r if self.initiator else self.spi_i
-
-    @property
     def task(self) -> Task | None:
         """The exchange of ours that waits for a response."""
         return self.requests.outstanding.task if self.requests.outstanding else None

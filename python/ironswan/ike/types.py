@@ -103,7 +103,6 @@ class Because(StrEnum):
     RETRY_LIMIT = "retry_limit"
     BAD_MESSAGE_ID = "bad_message_id"
     BAD_ICV = "bad_icv"
-    BAD_FRAGMENT = "bad_fragment"
     UNPROTECTED = "unprotected"
     NOT_LEGAL = "not_legal"
     MISSING_PAYLOAD = "missing_payload"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ironswan.ike.task import Task
 
-LAST_MESSAGE_ID = 2**32 - 1
 REKEY_AT_MESSAGE_ID = 2**31
 
 

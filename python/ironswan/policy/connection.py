@@ -66,8 +66,6 @@ class ChildPolicy:
     life_packets: int = 0
     replay_window: int = 32
     sha256_96: bool = False
-    inactivity: float = 0.0
-    updown: str | None = None
     copy_df: bool = True
     copy_ecn: bool = True
     copy_dscp: str = "out"

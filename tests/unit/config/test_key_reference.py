@@ -41,6 +41,11 @@ def test_every_key_fills_a_field_that_exists(keys: tuple[schema.Key, ...], value
     assert {key.field for key in keys if key.field is not None} <= known
 
 
+def test_every_field_of_a_child_is_filled_by_a_key_or_waits_for_one() -> None:
+    waiting = {"name"} | {key.name for key in schema.CHILD_UNSUPPORTED if key.name.startswith("copy_")}
+    assert {field.name for field in fields(ChildPolicy)} <= waiting | {key.field for key in schema.CHILD}
+
+
 def test_defaults_of_the_settings_are_those_of_the_table() -> None:
     for key in schema.SETTINGS:
         assert key.kind.read(key.default) == getattr(Settings(), key.field or "")
