@@ -10,7 +10,8 @@ const DONT_FRAGMENT: u8 = 0x40;
 /// The outer Don't Fragment bit (RFC 4301 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DontFragment {
-    /// As in the inner packet; set for IPv6, which is never fragmented on the way.
+    /// As in the inner packet; set for IPv6, which is never fragmented on the way, and for a dummy, which is to look like most
+    /// packets.
     Copy,
     /// Always set.
     Set,
@@ -93,7 +94,7 @@ impl TunnelHeader {
         match self.dont_fragment {
             DontFragment::Set => true,
             DontFragment::Clear => false,
-            DontFragment::Copy => inner.first().is_some_and(|first| first >> 4 == 6 || inner[6] & DONT_FRAGMENT != 0),
+            DontFragment::Copy => inner.first().is_none_or(|first| first >> 4 == 6 || inner[6] & DONT_FRAGMENT != 0),
         }
     }
 }
