@@ -246,3 +246,19 @@ fn transport_mode_ignores_a_tunnel() {
         assert_eq!(list(&dummies[0]), list(&dummies[1]));
     }
 }
+
+/// Both sides count inner packets in tunnel mode and what stands behind the IP headers in transport mode.
+#[test]
+fn both_sides_count_the_same_octets() {
+    for pair in pairs() {
+        let sent = inner(40);
+        let (outbound, inbound) = (pair.outbound(), pair.inbound());
+        let sealed = pair.encap(&outbound, &sent);
+        pair.decap(&inbound, &list(&sealed));
+        let headers = |packet: &Vec<u8>| if packet[0] >> 4 == 4 { 20 } else { 40 };
+        let stays = pair.mode == Mode::Transport && pair.framing == Framing::Ip;
+        let octets: usize = sent.iter().map(|packet| packet.len() - if stays { headers(packet) } else { 0 }).sum();
+        let counted = (outbound.counters().octets(), inbound.counters().octets());
+        assert_eq!(counted, (octets as u64, octets as u64), "{} {:?} {:?}", pair.suite, pair.mode, pair.framing);
+    }
+}

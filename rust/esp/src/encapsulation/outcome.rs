@@ -221,7 +221,8 @@ impl Outcome {
     }
 }
 
-/// What an SA has done so far, by status; octets are those of inner packets.
+/// What an SA has done so far, by status. Octets are counted alike on both sides: those of inner packets in tunnel mode, those
+/// behind the IP headers in transport mode; neither padding nor dummies.
 #[derive(Debug, Default)]
 pub struct Counters {
     by_status: [AtomicU64; Status::ALL.len()],
@@ -235,7 +236,7 @@ impl Counters {
         self.by_status[status as usize].load(Relaxed)
     }
 
-    /// Octets of inner packets that were carried.
+    /// Octets that were carried.
     pub fn octets(&self) -> u64 {
         self.octets.load(Relaxed)
     }
