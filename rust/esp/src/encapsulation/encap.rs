@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::frame::{set_udp_checksum_v6, write_udp};
-use super::ip::{IpHeaders, tunnelled};
+use super::ip::{IpHeaders, LONGEST, tunnelled};
 use super::limits::{Limits, Used};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::outer::TunnelHeader;
@@ -14,8 +14,6 @@ use crate::transform::Job;
 
 /// Packets that are sealed side by side.
 const SIDE_BY_SIDE: usize = 64;
-/// The longest IP packet.
-const LONGEST: usize = 65_535;
 static ZEROS: [u8; 512] = [0; 512];
 
 /// What an [`Encapsulator`] needs besides its SA.

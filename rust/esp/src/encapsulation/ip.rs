@@ -2,14 +2,14 @@
 
 use crate::{SPI_AND_SEQUENCE, inner_len};
 
-use super::protocol;
+use super::protocol::{self, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
 
-const IPV4_HEADER: usize = 20;
-pub(super) const IPV6_HEADER: usize = 40;
-const HOP_BY_HOP: u8 = 0;
-pub(super) const ROUTING: u8 = 43;
-pub(super) const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
+/// Octets of an IPv4 header without options.
+pub(crate) const IPV4_HEADER: usize = 20;
+/// Octets of an IPv6 header without extensions.
+pub(crate) const IPV6_HEADER: usize = 40;
+/// Octets of the longest IP packet whose length its header can say, jumbograms (RFC 2675) apart.
+pub(crate) const LONGEST: usize = 65_535;
 
 /// The headers of a packet up to where ESP is, or would be put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
