@@ -143,3 +143,15 @@ def test_dummies_are_made_in_reasonable_numbers() -> None:
     for count in (65_537, 1 << 40, 1 << 62):
         with pytest.raises(ValueError, match="count is at most 65536"):
             outbound().dummies(count, 0)
+
+
+@pytest.mark.parametrize(("length", "options"), [(65_000, {}), (0, {"tfc": 65_000})], ids=["length", "tfc"])
+def test_dummies_take_a_reasonable_amount_of_memory(length: int, options: dict[str, Any]) -> None:
+    """64 MiB in all, padding counted."""
+    sa = outbound("null-sha256", **options)
+    size = length + sa.overhead(length)
+    most = (64 << 20) // size
+    with pytest.raises(ValueError, match=f"count is at most {most} for packets of {size} octets"):
+        sa.dummies(most + 1, length)
+    assert sa.sequence_number == 0
+    assert sa.dummies(most, length).packets.nbytes == most * size <= 64 << 20
