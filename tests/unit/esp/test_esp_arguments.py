@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from esp_packets import GCM, KEYMAT, SPI, inbound, ipv4, outbound, seal
+from esp_packets import GCM, KEYMAT, OUTER, SPI, inbound, ipv4, outbound, seal
 
 from ironswan.esp import AhInboundSa, AhOutboundSa, InboundSa, OutboundSa, PacketBatch, Status, suites
 
@@ -72,6 +72,7 @@ WRONG = {
     "hop limit": ({"hop_limit": 0}, r"1\.\.255"),
     "sequence number": ({"sequence_number": 1 << 32}, "esn=True"),
     "tfc": ({"mode": "transport", "tfc": 100}, "tunnel mode"),
+    "tunnel": ({"mode": "transport", "tunnel": OUTER}, "a packet keeps its own"),
 }
 
 
@@ -113,6 +114,25 @@ def test_ah_in_tunnel_mode_needs_addresses() -> None:
         AhOutboundSa(SPI, "sha256", bytes(32))
     with pytest.raises(ValueError, match="integrity algorithm"):
         AhOutboundSa(SPI, GCM, bytes(20), mode="transport")
+
+
+def test_ah_in_transport_mode_has_no_addresses_of_a_tunnel() -> None:
+    with pytest.raises(ValueError, match="a packet keeps its own"):
+        AhOutboundSa(SPI, "sha256", bytes(32), mode="transport", tunnel=OUTER)
+
+
+def test_a_dummy_of_transport_mode_has_no_ip_headers() -> None:
+    with pytest.raises(ValueError, match="a dummy in transport mode has no IP headers"):
+        outbound(mode="transport").dummies(1, 40, framing="ip")
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_gmac_is_as_strong_as_its_key(bits: int) -> None:
+    assert {suite.strength for suite in suites() if suite.keyword == f"aes{bits}gmac"} == {bits}
+
+
+def test_every_suite_says_how_strong_it_is() -> None:
+    assert all(suite.strength >= 112 for suite in suites())
 
 
 def test_no_key_is_shown() -> None:

@@ -58,7 +58,7 @@ impl AhOutboundSa {
             esn,
             last_sequence_number: sequence_number,
             mode,
-            tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
+            tunnel: tunnel_header(mode, tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
             limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
         };
         let encapsulator = AhEncapsulator::new(key(suite, keymat, esn)?, options)

@@ -57,7 +57,7 @@ impl OutboundSa {
         let sa = core::OutboundSa::new(spi.0 as u32, suite, keymat, esn, sequence_number).map_err(refused)?;
         let options = EncapsulatorOptions {
             mode,
-            tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
+            tunnel: tunnel_header(mode, tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
             udp: udp_encap.map(|(source, destination)| (source.0 as u16, destination.0 as u16)),
             tfc: tfc.map_or(0, |tfc| tfc.0 as usize),
             limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
