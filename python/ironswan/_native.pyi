@@ -274,7 +274,8 @@ class OutboundSa:
     `keymat` is encryption key, salt and integrity key in one. `tunnel` holds the outer addresses, source first, and
     `udp_encap` the ports. `sequence_number` is the last one sent. `dscp` is 0..63, or None to copy; `ecn` copies ECN
     (RFC 6040 normal mode); `df` sets the outer DF bit. `tfc` pads inner packets to so many octets (RFC 4303 2.7);
-    `limits` says how many packets and inner octets may leave. Raises ValueError on what cannot be.
+    `limits` says how many packets and octets, counted as in `counters`, may leave. Raises ValueError on what cannot be,
+    and RuntimeError in a forked child, as every SA.
     """
 
     def __new__(

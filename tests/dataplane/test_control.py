@@ -1,8 +1,11 @@
 """What the control plane hears and does: IKE messages, acquires, rekeys, peers that move."""
 
+import contextlib
+import itertools
 import select
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from test_security import counted, send_inner, udp_socket
@@ -282,6 +285,39 @@ def test_offloads_are_told_as_they_are_and_not_as_they_were_asked_for(make_pair)
     assert pair.a.plane.segmentation_refused(pair.a.handle)
     assert not pair.a.plane.offloads()["udp_segment"]
     assert pair.a.plane.offloads_asked()["udp_segment"]
+
+
+def test_a_link_layer_address_that_is_too_long_is_refused(make_pair):
+    pair = make_pair()
+    pair.join()
+    with pytest.raises(ValueError, match="at most 8 octets, not 9"):
+        pair.a.plane.set_next_hop(pair.a.handle, 1, 1500, bytes(9))
+
+
+def worker_threads():
+    return [name for name in Path("/proc/self/task").glob("*/comm") if name.read_text().startswith("ironswan-")]
+
+
+def test_no_worker_is_left_when_close_returns_whatever_else_goes_on(make_pair):
+    """Another call may hold the data plane a little longer."""
+    pair = make_pair()
+    pair.b.plane.close()
+    assert worker_threads()
+    going = threading.Event()
+
+    def add_interfaces():
+        with inside(pair.a.namespace), contextlib.suppress(RuntimeError):
+            for index in itertools.count():
+                going.set()
+                pair.a.plane.remove_interface(pair.a.plane.add_interface(f"extra{index}", 1400))
+
+    thread = threading.Thread(target=add_interfaces)
+    thread.start()
+    going.wait()
+    pair.a.plane.close()
+    left = worker_threads()
+    thread.join()
+    assert not left
 
 
 def test_offloads_that_were_not_asked_for_are_not_in_use(make_pair):

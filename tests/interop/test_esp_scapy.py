@@ -119,7 +119,7 @@ def test_ah_is_what_scapy_makes_and_takes(code: str, mode: str, family: int, esn
     info = next(suite for suite in suites() if suite.protocol == "ah" and suite.keyword == code)
     key = bytes(range(info.keymat_len))
     last = HIGH << 32 if esn else 0
-    addresses = (str(OUTER[family].src), str(OUTER[family].dst))
+    addresses = (str(OUTER[family].src), str(OUTER[family].dst)) if mode == "tunnel" else None
     tunnel = OUTER[family].copy() if mode == "tunnel" else None
 
     def theirs() -> SecurityAssociation:

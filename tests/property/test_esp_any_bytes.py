@@ -16,6 +16,7 @@ KEYMAT = {suite.keyword: bytes(range(suite.keymat_len)) for suite in suites() if
 HEADER4 = bytes.fromhex("450000000000000040320000c0000201c0000202")
 FRAMINGS = ("esp", "udp", "ip")
 OUTER = ("192.0.2.1", "192.0.2.2")
+MODES = (("tunnel", OUTER), ("transport", None))
 
 
 def starts() -> st.SearchStrategy[bytes]:
@@ -44,9 +45,9 @@ def test_no_octets_open_or_move_an_sa(keyword: str, mode: str, parts: list[tuple
 @given(st.sampled_from(KEYWORDS), st.lists(st.tuples(starts(), st.binary(max_size=80)), max_size=6))
 def test_any_octets_may_be_given_to_a_sender(keyword: str, parts: list[tuple[bytes, bytes]]) -> None:
     packets = [start + rest for start, rest in parts]
-    for mode in ("tunnel", "transport"):
+    for mode, tunnel in MODES:
         for framing in FRAMINGS:
-            sa = OutboundSa(SPI, keyword, KEYMAT[keyword], mode=mode, tunnel=OUTER, udp_encap=(1, 2))
+            sa = OutboundSa(SPI, keyword, KEYMAT[keyword], mode=mode, tunnel=tunnel, udp_encap=(1, 2))
             results = sa.encap(PacketBatch(packets), framing=framing)
             sent = [status for status in results.statuses if status is Status.OK]
             assert sa.sequence_number == len(sent)
@@ -54,12 +55,13 @@ def test_any_octets_may_be_given_to_a_sender(keyword: str, parts: list[tuple[byt
 
 @given(st.lists(st.binary(max_size=120), max_size=6))
 def test_ah_takes_any_octets(packets: list[bytes]) -> None:
-    for mode in ("tunnel", "transport"):
+    for mode, tunnel in MODES:
         inbound = AhInboundSa(SPI, "sha256", bytes(32), mode=mode)
         results = inbound.decap(PacketBatch([*packets, HEADER4[:9] + b"\x33" + HEADER4[10:]]))
         assert Status.OK not in results.statuses
         assert inbound.sequence_number == 0
-        AhOutboundSa(SPI, "sha256", bytes(32), mode=mode, tunnel=OUTER).encap(PacketBatch(packets))
+        sa = AhOutboundSa(SPI, "sha256", bytes(32), mode=mode, tunnel=tunnel)
+        assert sa.sequence_number == sa.encap(PacketBatch(packets)).statuses.count(Status.OK)
 
 
 @pytest.mark.parametrize("keyword", ["aes128gcm16", "aes128-sha256", "null-sha1", "aes128ccm8iiv"])

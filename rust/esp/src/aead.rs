@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 use crate::SPI_AND_SEQUENCE;
 use crate::transform::{Job, Transform};
 
+/// Octets of the IV that is sent, or implicit; GMAC's too (RFC 4543 3.1).
 pub(crate) const IV: usize = 8;
 const ALIGNMENT: usize = 4;
 

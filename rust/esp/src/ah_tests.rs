@@ -106,6 +106,101 @@ fn only_mutable_octets_may_change() {
     }
 }
 
+/// AH in a routing header of type 0 with two addresses, of which none was visited.
+fn routed_ipv6() -> Vec<u8> {
+    let mut packet = vec![0x60, 0, 0, 0, 0, 0, 43, 64];
+    for end in 1..=2 {
+        packet.extend([0xfd; 15]);
+        packet.push(end);
+    }
+    packet.extend([17, 4, 0, 2, 0, 0, 0, 0]);
+    for end in 3..=4 {
+        packet.extend([0xfd; 15]);
+        packet.push(end);
+    }
+    packet.extend([0, 1, 0, 2, 0, 12, 0, 0, 1, 2, 3, 4]);
+    packet[5] = (packet.len() - 40) as u8;
+    packet
+}
+
+/// RFC 4302 appendix A2: the receiver has the addresses as they came, so only the packet at its last destination is authentic.
+#[test]
+fn a_routing_header_is_authentic_only_at_its_end() {
+    let (outbound, inbound) = pair(&INTEG[0], false, Mode::Transport);
+    let on_the_way = sealed(&outbound, &[routed_ipv6()])[0].clone();
+    let mut halfway = on_the_way.clone();
+    (halfway[39], halfway[63], halfway[43]) = (3, 2, 1);
+    let mut arrived = halfway.clone();
+    (arrived[39], arrived[79], arrived[43]) = (4, 3, 0);
+    let mut led_astray = arrived.clone();
+    led_astray[39] = 9;
+    let mut begun_anew = on_the_way.clone();
+    begun_anew[39] = 9;
+    for packet in [&on_the_way, &halfway, &led_astray, &begun_anew] {
+        assert_eq!(opened(&inbound, packet), Err(Status::IcvMismatch));
+    }
+    assert!(opened(&inbound, &arrived).is_ok());
+}
+
+/// RFC 4302 appendix A1: a source route is mutable, so it must not say what the destination was.
+#[test]
+fn a_source_route_does_not_vouch_for_another_destination() {
+    let mut packet = ipv4();
+    packet[20..36].copy_from_slice(&[1, 131, 11, 4, 10, 9, 9, 9, 10, 8, 8, 8, 0, 0, 0, 0]);
+    let (outbound, inbound) = pair(&INTEG[0], false, Mode::Transport);
+    let on_the_way = sealed(&outbound, &[packet])[0].clone();
+    let mut led_astray = on_the_way.clone();
+    led_astray[16..20].copy_from_slice(&[10, 66, 66, 66]);
+    for packet in [on_the_way, led_astray] {
+        assert_eq!(opened(&inbound, &packet), Err(Status::IcvMismatch));
+    }
+}
+
+/// RFC 4302 has no dummies: a packet without next header arrives as it was sent.
+#[test]
+fn a_packet_without_next_header_is_delivered() {
+    let mut packet = ipv6();
+    packet.truncate(40);
+    (packet[5], packet[6]) = (0, 59);
+    let (outbound, inbound) = pair(&INTEG[0], false, Mode::Transport);
+    let sealed = sealed(&outbound, std::slice::from_ref(&packet));
+    assert_eq!(opened(&inbound, &sealed[0]), Ok(packet));
+    assert_eq!(inbound.counters().packets(Status::Dummy), 0);
+}
+
+#[test]
+fn what_cannot_be_signed_takes_no_sequence_number() {
+    let mut option = ipv4();
+    option[21] = 40;
+    let mut longer_than_its_header = ipv6();
+    longer_than_its_header[43] = 200;
+    let mut no_such_segment = routed_ipv6();
+    no_such_segment[43] = 3;
+    let bad = [option, longer_than_its_header, no_such_segment];
+    let (outbound, inbound) = pair(&INTEG[0], false, Mode::Transport);
+    let mut outcome = Outcome::default();
+    for packet in bad {
+        outbound.encap(&batch(&[ipv4(), packet, ipv6()]), &mut outcome);
+        assert_eq!(outcome.statuses, [Status::Ok, Status::Malformed, Status::Ok]);
+        assert_eq!((outcome.sequence_numbers[1], outcome.next_headers[1]), (0, 0));
+        assert_eq!(outcome.sequence_numbers[2], outcome.sequence_numbers[0] + 1);
+        assert_eq!(outcome.sequence_numbers[2], outbound.sequence_number());
+        let sealed: Vec<_> = outcome.packets.iter().map(<[u8]>::to_vec).collect();
+        assert!(sealed[1].is_empty() && opened(&inbound, &sealed[0]).is_ok() && opened(&inbound, &sealed[2]).is_ok());
+    }
+}
+
+#[test]
+fn both_sides_count_the_same_octets() {
+    for (mode, octets) in [(Mode::Tunnel, ipv4().len() + ipv6().len()), (Mode::Transport, 16 + 20)] {
+        let (outbound, inbound) = pair(&INTEG[0], false, mode);
+        for packet in sealed(&outbound, &[ipv4(), ipv6()]) {
+            opened(&inbound, &packet).unwrap();
+        }
+        assert_eq!((outbound.counters().octets(), inbound.counters().octets()), (octets as u64, octets as u64));
+    }
+}
+
 /// A source route's last address is the destination the ICV is for, so the packet is right when it arrives there.
 #[test]
 fn a_route_is_predicted() {

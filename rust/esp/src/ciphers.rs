@@ -17,8 +17,8 @@ const MOST_CHAINS: usize = 64;
 
 /// A block cipher in CBC mode.
 ///
-/// The IVs must not be foreseen (RFC 3602 3): they are the sequence numbers under a random key of their own, so they do not repeat
-/// either.
+/// The IVs must not be foreseen (RFC 3602 3, RFC 2451 3): they are the sequence numbers encrypted with AES under a random key of
+/// their own. Those of AES do not repeat; 3DES has the first 64 bits of such a block, which may repeat as random ones would.
 pub(crate) struct Cbc<C> {
     cipher: C,
     ivs: Aes128,

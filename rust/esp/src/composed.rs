@@ -17,7 +17,7 @@ pub(crate) trait Cipher: Send + Sync {
     /// Payload and trailer are a multiple of this many octets, at least 4.
     const ALIGNMENT: usize;
 
-    /// Writes an IV that never repeats under this key.
+    /// Writes an IV as the cipher needs it: one that never repeats under this key for CTR, one that cannot be foreseen for CBC.
     fn write_iv(&self, sequence_number: u64, iv: &mut [u8]);
 
     /// Encrypts what stands behind the IV in each of the packets.

@@ -5,12 +5,12 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use crate::SPI_AND_SEQUENCE;
+use crate::aead::IV;
 use crate::erased::Erased;
 use crate::gcm::{Gcm, Gmac};
 use crate::transform::{Job, Transform};
 
 const SALT: usize = 4;
-const IV: usize = 8;
 const ICV: usize = 16;
 
 /// AES-GMAC under one key and salt. AH uses it too.

@@ -5,7 +5,7 @@
 use zeroize::Zeroize;
 
 use crate::hash::Hash;
-use crate::mac::{Icv, Mac, Message};
+use crate::mac::{Icv, Mac, Message, one_by_one};
 
 /// The longest block, SHA-512's.
 const LONGEST_BLOCK: usize = 128;
@@ -60,9 +60,7 @@ impl<H: Hash> Mac for Hmac<H> {
 
     fn mac_batch(&self, messages: &[Message<'_>], icvs: &mut [Icv]) {
         if messages.len() < H::WORTH_LANES || H::lanes() == 0 {
-            for (message, icv) in messages.iter().zip(icvs) {
-                self.mac(&[message.packet, message.suffix()], &mut icv[..self.icv_len]);
-            }
+            one_by_one(self, messages, icvs);
         } else {
             SideBySide { hmac: self, lanes: H::lanes() }.run(messages, icvs);
         }

@@ -184,13 +184,14 @@ impl InboundSa {
     pub fn finish(&self, sequence_number: u64, packet: &[u8]) -> Result<Opened, Drop> {
         let body = &packet[self.header_len..packet.len() - self.icv_len];
         let (payload, trailer) = body.split_at(body.len() - TRAILER);
+        // RFC 4303 2.6: of a dummy only the next header need be well-formed.
+        if trailer[1] == NO_NEXT_HEADER {
+            return Err(Drop::Dummy);
+        }
         let pad_len = usize::from(trailer[0]);
         let inner_len = payload.len().checked_sub(pad_len).ok_or(Drop::BadPadding)?;
         if pad_len != 0 && payload[inner_len..] != PADDING[..pad_len] {
             return Err(Drop::BadPadding);
-        }
-        if trailer[1] == NO_NEXT_HEADER {
-            return Err(Drop::Dummy);
         }
         let range = self.header_len..self.header_len + inner_len;
         Ok(Opened { range, next_header: trailer[1], sequence_number })

@@ -1,9 +1,7 @@
 //! Where the inner datagram of a tunnel payload ends: what is behind it is TFC padding (RFC 4303 2.7).
 
-const IPV4: u8 = 4;
-const IPV6: u8 = 41;
-const IPV4_HEADER: usize = 20;
-const IPV6_HEADER: usize = 40;
+use crate::encapsulation::ip::{IPV4_HEADER, IPV6_HEADER};
+use crate::encapsulation::protocol::{IPV4, IPV6};
 
 /// The length of the inner datagram by its own header; the octets of `payload` behind it are TFC padding.
 ///

@@ -30,11 +30,12 @@ fn available() -> bool {
 
 macro_rules! dispatch {
     ($name:ident, $state:ty) => {
-        /// Chains as many blocks of each of `data` into the state beside it.
+        /// Chains as many blocks of each of `data` into the state beside it. Of both there are as many as lanes; what is beyond
+        /// is ignored.
         ///
         /// # Panics
         ///
-        /// Where there are no lanes, and when the slices are not as many as there are lanes, or not equally long.
+        /// Where there are no lanes, without data, and when the slices are not equally long or not whole blocks.
         pub(crate) fn $name(states: &mut [$state], data: &[&[u8]]) {
             assert!(available() && data.iter().all(|lane| lane.len() == data[0].len()));
             #[cfg(target_arch = "x86_64")]

@@ -32,9 +32,14 @@ pub trait Mac: Send + Sync {
     /// The ICVs of several messages, which a code whose work is a chain can compute side by side. `icvs` is as long as
     /// `messages`; the first `icv_len` octets of each are written.
     fn mac_batch(&self, messages: &[Message<'_>], icvs: &mut [Icv]) {
-        for (message, icv) in messages.iter().zip(icvs) {
-            self.mac(&[message.packet, message.suffix()], &mut icv[..self.icv_len()]);
-        }
+        one_by_one(self, messages, icvs);
+    }
+}
+
+/// The ICVs of several messages, one after the other.
+pub(crate) fn one_by_one<M: Mac + ?Sized>(mac: &M, messages: &[Message<'_>], icvs: &mut [Icv]) {
+    for (message, icv) in messages.iter().zip(icvs) {
+        mac.mac(&[message.packet, message.suffix()], &mut icv[..mac.icv_len()]);
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Job<'a> {
 ///
 /// What the suites need of it: counter modes (GCM, CCM, CTR, `ChaCha20`) write the sequence number as IV; CBC, whose IV must not
 /// be foreseen (RFC 3602 3), owns the key of a generator; GMAC and NULL leave the payload as it is; integrity by HMAC covers
-/// the high half of the sequence number with ESN (RFC 4303 2.2.1), which is why a [`Job`] carries all of it. AH puts its ICV
-/// between header and payload: its SA has other plan and finish steps around the same job.
+/// the high half of the sequence number with ESN (RFC 4303 2.2.1), which is why a [`Job`] carries all of it. AH, whose ICV
+/// stands between header and payload and covers the IP header too, uses the codes themselves and no transform.
 pub(crate) trait Transform: Send + Sync {
     /// Octets of IV in a packet.
     fn iv_len(&self) -> usize;
@@ -33,7 +33,8 @@ pub(crate) trait Transform: Send + Sync {
         self.alignment()
     }
 
-    /// Writes an IV that never repeats under this key.
+    /// Writes an IV as the cipher needs it: one that never repeats under this key in counter modes, one that cannot be foreseen in
+    /// CBC.
     fn write_iv(&self, job: &mut Job<'_>);
 
     /// Encrypts under the IV that is there, and writes the ICV. SPI, sequence number, payload and trailer are already there.

@@ -223,7 +223,42 @@ fn a_framing_the_sa_knows_nothing_of_is_refused_before_any_number_is_taken() {
     assert_eq!(outbound.encap(&packets, Framing::Udp, 0, &mut outcome), Err(Misuse::NoPorts));
     assert_eq!(outbound.dummies(1, 1, Framing::Ip, &mut outcome), Err(Misuse::NoTunnel));
     pair.mode = Mode::Transport;
+    assert_eq!(pair.outbound().dummies(1, 1, Framing::Ip, &mut outcome), Err(Misuse::NoHeaders));
     let choosy = pair.accepting(Some(Box::new(|_| true)));
     assert_eq!(choosy.decap(&Packets::default(), Framing::Esp, &mut outcome), Err(Misuse::NoAddresses));
     assert_eq!(outbound.sa().sequence_number(), 0);
+}
+
+/// The addresses of a tunnel mean nothing in transport mode, where a packet keeps its own header.
+#[test]
+fn transport_mode_ignores_a_tunnel() {
+    let with = Pair { mode: Mode::Transport, ..pair("aes128gcm16") };
+    let mut without = with;
+    without.outer.tunnel = None;
+    for framing in FRAMINGS {
+        let (with, without) = (Pair { framing, ..with }, Pair { framing, ..without });
+        assert_eq!(with.sealed(&inner(3)), without.sealed(&inner(3)));
+        assert_eq!(with.outbound().overhead(100, framing), without.outbound().overhead(100, framing));
+        let mut dummies = [Outcome::default(), Outcome::default()];
+        let made = [with, without].map(|pair| pair.outbound());
+        let results = [0, 1].map(|side| made[side].dummies(2, 60, framing, &mut dummies[side]));
+        assert_eq!(results, [if framing == Framing::Ip { Err(Misuse::NoHeaders) } else { Ok(()) }; 2]);
+        assert_eq!(list(&dummies[0]), list(&dummies[1]));
+    }
+}
+
+/// Both sides count inner packets in tunnel mode and what stands behind the IP headers in transport mode.
+#[test]
+fn both_sides_count_the_same_octets() {
+    for pair in pairs() {
+        let sent = inner(40);
+        let (outbound, inbound) = (pair.outbound(), pair.inbound());
+        let sealed = pair.encap(&outbound, &sent);
+        pair.decap(&inbound, &list(&sealed));
+        let headers = |packet: &Vec<u8>| if packet[0] >> 4 == 4 { 20 } else { 40 };
+        let stays = pair.mode == Mode::Transport && pair.framing == Framing::Ip;
+        let octets: usize = sent.iter().map(|packet| packet.len() - if stays { headers(packet) } else { 0 }).sum();
+        let counted = (outbound.counters().octets(), inbound.counters().octets());
+        assert_eq!(counted, (octets as u64, octets as u64), "{} {:?} {:?}", pair.suite, pair.mode, pair.framing);
+    }
 }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use ironswan_esp::{InboundSa, OutboundSa, Suite};
+use ironswan_esp::{AhKey, INTEG, InboundSa, OutboundSa, Suite};
 
 /// Keys and salt: octets found in no memory by chance.
 static KEYMAT: [u8; 114] = [
@@ -72,5 +72,13 @@ fn dropped_sas_leave_neither_key_nor_salt() {
         let outbound = OutboundSa::new(1, suite, keymat, false, 0).unwrap();
         let inbound = InboundSa::new(1, suite, keymat, true, 64, 0).unwrap();
         assert_eq!(leftovers(|| std::mem::drop((outbound, inbound))), 0, "{suite:?}");
+    }
+}
+
+#[test]
+fn dropped_keys_of_ah_leave_neither_key_nor_salt() {
+    for integ in INTEG {
+        let key = Box::new(AhKey::new(integ, &KEYMAT[..integ.key_len + integ.salt_len], true).unwrap());
+        assert_eq!(leftovers(|| std::mem::drop(key)), 0, "{}", integ.keyword);
     }
 }

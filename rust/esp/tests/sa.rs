@@ -200,6 +200,16 @@ fn a_dummy_packet_is_authentic_and_dropped() {
     assert_eq!(inbound.window().highest(), 1);
 }
 
+/// RFC 4303 2.6: padding and Pad Length of a dummy may be anything.
+#[test]
+fn a_dummy_need_not_be_well_formed() {
+    for (sequence_number, body) in (1..).zip([[9, 9, 2, 59], [0, 0, 3, 59], [0, 0, 255, 59], [0, 0, 0, 59]]) {
+        let (inbound, mut packet) = authentic(sequence_number, &body);
+        assert_eq!(inbound.open_in_place(&mut packet), Err(Drop::Dummy), "{body:?}");
+        assert_eq!(inbound.window().highest(), u64::from(sequence_number));
+    }
+}
+
 /// An SA, and a packet to it with any octets at all as its authentic body.
 fn authentic(sequence_number: u8, body: &[u8]) -> (InboundSa, Vec<u8>) {
     let keymat = [7; 20];

@@ -198,16 +198,12 @@ impl DataPlane {
         self.plane()?.update_endpoint(handle, Path { local, remote, udp_encap }).map_err(refused)
     }
 
-    /// Send the plain ESP of an SA as frames to a link-layer address, or with none through the kernel's IP.
+    /// Send the plain ESP of an SA as frames to a link-layer address of at most 8 octets, or with none through the kernel's IP.
     #[pyo3(signature = (handle, interface, mtu, address))]
     fn set_next_hop(&self, handle: u64, interface: i32, mtu: usize, address: Option<&[u8]>) -> PyResult<()> {
-        let next_hop = address.map(|octets| {
-            let mut address = [0; 8];
-            let length = octets.len().min(address.len());
-            address[..length].copy_from_slice(&octets[..length]);
-            NextHop { interface, mtu, address, length: length as u8 }
-        });
-        self.plane()?.set_next_hop(handle, next_hop).map_err(refused)
+        let next_hop = address
+            .map(|address| link_address(address).map(|(address, length)| NextHop { interface, mtu, address, length }));
+        self.plane()?.set_next_hop(handle, next_hop.transpose()?).map_err(refused)
     }
 
     /// Tell the octets that the path of an outbound SA carries, 0 for any; returns those of the longest inner packet.
@@ -369,6 +365,23 @@ impl DataPlane {
     /// Stop the workers, wait for them, close devices and sockets. Closing twice is harmless.
     fn close(&self, py: Python<'_>) {
         let taken = self.plane.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        py.detach(|| drop(taken));
+        // Another call may hold the data plane for a moment longer: what it drops in the end, with the interpreter held, has no
+        // workers left to wait for.
+        py.detach(|| {
+            if let Some(plane) = &taken {
+                plane.stop();
+            }
+            drop(taken);
+        });
     }
+}
+
+/// A link-layer address as the kernel takes it (`sockaddr_ll`), and its length.
+fn link_address(octets: &[u8]) -> PyResult<([u8; 8], u8)> {
+    let mut address = [0; 8];
+    let room = address.get_mut(..octets.len()).ok_or_else(|| {
+        PyValueError::new_err(format!("a link-layer address has at most 8 octets, not {}", octets.len()))
+    })?;
+    room.copy_from_slice(octets);
+    Ok((address, octets.len() as u8))
 }

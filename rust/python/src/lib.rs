@@ -14,7 +14,8 @@ use pyo3::prelude::*;
 use ironswan_dataplane::traffic;
 
 /// The data plane of ironswan: packets never enter Python.
-#[pymodule(name = "_native")]
+// A PacketBatch copies buffers that Python may write to; only the interpreter's lock keeps it from writing meanwhile.
+#[pymodule(name = "_native", gil_used = true)]
 mod native {
     #[pymodule_export]
     use super::dataplane::DataPlane;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from esp_packets import GCM, KEYMAT, SPI, inbound, ipv4, outbound, seal
+from esp_packets import GCM, KEYMAT, OUTER, SPI, inbound, ipv4, outbound, seal
 
 from ironswan.esp import AhInboundSa, AhOutboundSa, InboundSa, OutboundSa, PacketBatch, Status, suites
 
@@ -72,6 +72,7 @@ WRONG = {
     "hop limit": ({"hop_limit": 0}, r"1\.\.255"),
     "sequence number": ({"sequence_number": 1 << 32}, "esn=True"),
     "tfc": ({"mode": "transport", "tfc": 100}, "tunnel mode"),
+    "tunnel": ({"mode": "transport", "tunnel": OUTER}, "a packet keeps its own"),
 }
 
 
@@ -115,6 +116,25 @@ def test_ah_in_tunnel_mode_needs_addresses() -> None:
         AhOutboundSa(SPI, GCM, bytes(20), mode="transport")
 
 
+def test_ah_in_transport_mode_has_no_addresses_of_a_tunnel() -> None:
+    with pytest.raises(ValueError, match="a packet keeps its own"):
+        AhOutboundSa(SPI, "sha256", bytes(32), mode="transport", tunnel=OUTER)
+
+
+def test_a_dummy_of_transport_mode_has_no_ip_headers() -> None:
+    with pytest.raises(ValueError, match="a dummy in transport mode has no IP headers"):
+        outbound(mode="transport").dummies(1, 40, framing="ip")
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_gmac_is_as_strong_as_its_key(bits: int) -> None:
+    assert {suite.strength for suite in suites() if suite.keyword == f"aes{bits}gmac"} == {bits}
+
+
+def test_every_suite_says_how_strong_it_is() -> None:
+    assert all(suite.strength >= 112 for suite in suites())
+
+
 def test_no_key_is_shown() -> None:
     shown = [repr(OutboundSa(SPI, GCM, SECRET)), repr(InboundSa(SPI, GCM, SECRET))]
     shown.append(repr(AhInboundSa(SPI, "sha1", SECRET)))
@@ -143,3 +163,15 @@ def test_dummies_are_made_in_reasonable_numbers() -> None:
     for count in (65_537, 1 << 40, 1 << 62):
         with pytest.raises(ValueError, match="count is at most 65536"):
             outbound().dummies(count, 0)
+
+
+@pytest.mark.parametrize(("length", "options"), [(65_000, {}), (0, {"tfc": 65_000})], ids=["length", "tfc"])
+def test_dummies_take_a_reasonable_amount_of_memory(length: int, options: dict[str, Any]) -> None:
+    """64 MiB in all, padding counted."""
+    sa = outbound("null-sha256", **options)
+    size = length + sa.overhead(length)
+    most = (64 << 20) // size
+    with pytest.raises(ValueError, match=f"count is at most {most} for packets of {size} octets"):
+        sa.dummies(most + 1, length)
+    assert sa.sequence_number == 0
+    assert sa.dummies(most, length).packets.nbytes == most * size <= 64 << 20

@@ -62,7 +62,8 @@ def test_ipv4_options_before_esp_are_passed_over() -> None:
 @pytest.mark.parametrize("inner", [ipv4(), ipv6()], ids=["v4", "v6"])
 def test_octets_behind_the_outer_packet_are_none_of_it(mode: str, udp: tuple[int, int] | None, inner: bytes) -> None:
     """Short frames of Ethernet are padded, and captures keep that."""
-    (sealed,) = seal(outbound(mode=mode, tunnel=OUTER, udp_encap=udp), inner, framing="ip")
+    tunnel = OUTER if mode == "tunnel" else None
+    (sealed,) = seal(outbound(mode=mode, tunnel=tunnel, udp_encap=udp), inner, framing="ip")
     assert receive(inbound(mode=mode), [sealed + b"\xaa" * 6], framing="ip").packets.tolist() == [inner]
     assert status(inbound(mode=mode), sealed[:-1], framing="ip") is Status.MALFORMED
 

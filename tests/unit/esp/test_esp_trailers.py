@@ -50,10 +50,10 @@ def test_padding_that_is_not_counted_up_is_refused(pad_len: int) -> None:
     (b"\x01\x02\x02\x06", Status.OK),
     (b"\x01\x02\x03\x06", Status.BAD_PADDING),
     (b"\x01\x02\xff\x06", Status.BAD_PADDING),
-    (b"\x00\x00\x03\x3b", Status.BAD_PADDING),
+    (b"\x00\x00\x03\x3b", Status.DUMMY),
 ])  # fmt: skip
 def test_a_pad_length_may_reach_to_the_payload_and_no_further(body: bytes, expected: Status) -> None:
-    """E12: an audited event, counted by itself; for a dummy too."""
+    """E12: an audited event, counted by itself. Of a dummy only the next header counts (RFC 4303 2.6)."""
     sa = inbound(NULL, mode="transport")
     assert status(sa, by_hand(1, body)) is expected
     assert sa.counters["bad_padding"] == (expected is Status.BAD_PADDING)
@@ -120,13 +120,25 @@ def test_a_dummy_may_hold_anything(mode: str, contents: bytes) -> None:
     assert sa.counters["dummy"] == 1
 
 
+@pytest.mark.parametrize("mode", ["tunnel", "transport"])
+@pytest.mark.parametrize("trailer", [b"\x00\x00\x02\x3b", b"\xff\xff\xff\x3b", b"\x02\x01\x02\x3b"])
+def test_a_dummy_may_hold_anything_for_padding_too(mode: str, trailer: bytes) -> None:
+    """E13: RFC 4303 2.6; all but its next header need not be well-formed, so it is no audited event."""
+    sa = inbound(NULL, mode=mode)
+    assert status(sa, by_hand(1, bytes(8) + trailer)) is Status.DUMMY
+    assert (sa.counters["dummy"], sa.counters["bad_padding"], sa.sequence_number) == (1, 0, 1)
+
+
 @pytest.mark.parametrize("addresses", [OUTER, OUTER6])
 @pytest.mark.parametrize("tfc", [None, 800])
-def test_a_dummy_cannot_be_told_from_a_packet_on_the_wire(addresses: tuple[str, str], tfc: int | None) -> None:
+@pytest.mark.parametrize("inner", [ipv4(flags="DF"), ipv6()], ids=["v4", "v6"])
+def test_a_dummy_cannot_be_told_from_a_packet_on_the_wire(
+    addresses: tuple[str, str], tfc: int | None, inner: bytes
+) -> None:
     """E13, E14: the same headers, the same length when both are padded, numbers from the same sequence."""
     sa = outbound(tunnel=addresses, tfc=tfc, hop_limit=55)
-    size = tfc or len(ipv4())
-    (real,) = seal(sa, ipv4(), framing="ip")
+    size = tfc or len(inner)
+    (real,) = seal(sa, inner, framing="ip")
     results = sa.dummies(1, size, framing="ip")
     (dummy,) = results.packets.tolist()
     assert len(dummy) == len(real)
@@ -138,6 +150,13 @@ def test_a_dummy_cannot_be_told_from_a_packet_on_the_wire(addresses: tuple[str, 
     }
     assert results.sequence_numbers == [2]
     assert receive(inbound(), [real, dummy], framing="ip").statuses == [Status.OK, Status.DUMMY]
+
+
+@pytest.mark.parametrize(("df", "flags"), [("copy", "DF"), ("set", "DF"), ("clear", "")])
+def test_a_dummy_has_df_as_most_packets_have(df: str, flags: str) -> None:
+    """E13: there is nothing to copy from, and nearly all traffic has it."""
+    (dummy,) = outbound(tunnel=OUTER, df=df).dummies(1, 40, framing="ip").packets.tolist()
+    assert str(IP(dummy).flags) == flags
 
 
 def test_dummies_count_against_what_may_leave_under_a_key() -> None:

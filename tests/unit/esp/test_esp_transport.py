@@ -9,6 +9,7 @@ from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
     IPv6,
     IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
     IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
     PadN,
@@ -80,6 +81,29 @@ def test_fragments_are_not_for_transport_mode() -> None:
     """RFC 4303 3.1.1, 3.3.4: ESP in transport mode is applied to whole datagrams."""
     parts = [raw(part) for part in fragment(IP(ipv4(bytes(100))), fragsize=48)]
     assert set(outbound(mode="transport").encap(PacketBatch(parts), framing="ip").statuses) == {Status.FRAGMENT}
+
+
+OPTIONS = IPv6ExtHdrDestOpt(options=[PadN(optdata=bytes(4))])
+
+
+@pytest.mark.parametrize(
+    "before", [OPTIONS, OPTIONS / OPTIONS, IPv6ExtHdrHopByHop(options=[RouterAlert()]) / OPTIONS], ids=range(3)
+)
+def test_fragments_are_found_behind_options(before: object) -> None:
+    """RFC 4303 3.1.1: destination options before the fragment header hide it neither out nor in."""
+    start = IPv6(src="fd00:1::1", dst="fd00:2::1") / before
+    part = raw(start / IPv6ExtHdrFragment(m=1, nh=17) / Raw(bytes(24)))
+    assert outbound(mode="transport").encap(PacketBatch([part]), framing="ip").statuses == [Status.FRAGMENT]
+    received = raw(start / IPv6ExtHdrFragment(m=1, nh=50) / Raw(bytes(64)))
+    assert status(inbound(mode="transport"), received, framing="ip") is Status.FRAGMENT
+
+
+def test_a_whole_datagram_with_a_fragment_header_behind_options_is_taken() -> None:
+    """RFC 6946: without offset and more fragments it is whole; ESP stands behind the header."""
+    packet = raw(IPv6(src="fd00:1::1", dst="fd00:2::1") / OPTIONS / IPv6ExtHdrFragment() / UDP() / Raw(b"whole"))
+    (sealed,) = seal(outbound(mode="transport"), packet, framing="ip")
+    assert sealed[56:60] == (0x1001).to_bytes(4)
+    assert receive(inbound(mode="transport"), [sealed], framing="ip").packets.tolist() == [packet]
 
 
 def changed(packet: bytes, source: str, destination: str) -> bytes:

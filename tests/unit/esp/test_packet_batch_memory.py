@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import struct
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +32,37 @@ def test_a_batch_is_a_copy_of_what_it_was_made_of() -> None:
     source[:] = b"other, longer"
     assert batch.tolist() == [b"first", b"first"]
     assert whole.tolist() == [b"first"]
+
+
+@pytest.mark.parametrize("source", [bytearray(b"abcde"), memoryview(bytearray(b"abcde")), array.array("B", b"abcde")])
+def test_buffers_that_may_be_written_to_are_copied_octet_for_octet(source: bytearray) -> None:
+    batch = PacketBatch([source, b"fg", source])
+    whole = PacketBatch.from_buffer(source, [0, 2, 3])
+    source[0] = 0
+    assert batch.tolist() == [b"abcde", b"fg", b"abcde"]
+    assert whole.tolist() == [b"", b"ab", b"cde"]
+
+
+def test_other_threads_run_while_a_large_buffer_is_copied() -> None:
+    """The interpreter hands over only where it is released: the switch interval is longer than the test."""
+    source = bytes(8 << 20)
+    gate, has_run = threading.Lock(), threading.Event()
+
+    def other() -> None:
+        with gate:
+            has_run.set()
+
+    interval = sys.getswitchinterval()
+    thread = threading.Thread(target=other)
+    sys.setswitchinterval(60)
+    try:
+        with gate:
+            thread.start()
+        ran_meanwhile = any(PacketBatch.from_buffer(source, [len(source)]) and has_run.is_set() for _ in range(200))
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert ran_meanwhile
 
 
 def test_views_are_slices_of_one_buffer() -> None:

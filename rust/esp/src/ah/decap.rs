@@ -1,7 +1,7 @@
 //! AH on the way in (RFC 4302 3.4).
 
-use super::encap::Kept;
-use super::{AhKey, FIXED, mutable};
+use super::mutable::{self, Kept, Side};
+use super::{AhKey, FIXED};
 use crate::encapsulation::ip::IpHeaders;
 use crate::encapsulation::{Accept, Counters, Mode, Outcome, Packets, Status, finish_inner, protocol};
 use crate::shared_window::SharedWindow;
@@ -34,6 +34,8 @@ struct Authentic {
     /// Where the result lies in the buffer.
     start: usize,
     len: usize,
+    /// Octets without the IP headers that stay in transport mode.
+    carried: usize,
     anomaly: bool,
 }
 
@@ -77,9 +79,9 @@ impl AhDecapsulator {
         for packet in packets.iter() {
             let base = outcome.packets.octets.len();
             let (status, next_header, number, end) = match self.take(packet, &mut outcome.packets.octets) {
-                Ok(Authentic { sequence_number, next_header, start, len, anomaly }) => {
+                Ok(Authentic { sequence_number, next_header, start, len, carried, anomaly }) => {
                     outcome.packets.octets.copy_within(start..start + len, base);
-                    octets += len as u64;
+                    octets += carried as u64;
                     anomalies += u64::from(anomaly);
                     (Status::Ok, next_header, sequence_number, base + len)
                 }
@@ -105,7 +107,7 @@ impl AhDecapsulator {
         out.extend_from_slice(&packet[..headers.total]);
         let copy = &mut out[base..];
         let kept = Kept::new(copy, headers.len).ok_or(Status::Malformed)?;
-        mutable::clear(copy, &headers).ok_or(Status::Malformed)?;
+        mutable::clear(copy, &headers, Side::Receiver).ok_or(Status::Malformed)?;
         let icv = headers.len + FIXED..headers.len + FIXED + self.key.field_len();
         copy[icv.clone()].fill(0);
         if !self.key.verify(found.sequence_number, copy, &packet[icv]) {
@@ -117,7 +119,9 @@ impl AhDecapsulator {
         }
         let next_header = packet[headers.len];
         let (start, len, anomaly) = self.finish(copy, &found, next_header)?;
-        Ok(Authentic { sequence_number: found.sequence_number, next_header, start: base + start, len, anomaly })
+        let carried = if self.options.mode == Mode::Tunnel { len } else { len - headers.len };
+        let sequence_number = found.sequence_number;
+        Ok(Authentic { sequence_number, next_header, start: base + start, len, carried, anomaly })
     }
 
     fn find(&self, packet: &[u8]) -> Result<Found, Status> {
@@ -142,13 +146,11 @@ impl AhDecapsulator {
         Ok(Found { headers, ah_len, sequence_number })
     }
 
-    /// Where the result lies in the copy.
+    /// Where the result lies in the copy. AH has no dummies: next header 59 is a packet like others in transport mode, and no IP
+    /// packet in tunnel mode.
     fn finish(&self, copy: &mut [u8], found: &Found, next_header: u8) -> Result<(usize, usize, bool), Status> {
         let headers = &found.headers;
         let behind = headers.len + found.ah_len;
-        if next_header == crate::NO_NEXT_HEADER {
-            return Err(Status::Dummy);
-        }
         if self.options.mode == Mode::Tunnel {
             let class = self.options.ecn.then(|| IpHeaders::traffic_class(copy));
             let finished = finish_inner(&mut copy[behind..], next_header, class, self.options.accept.as_ref())?;

@@ -1,13 +1,11 @@
 //! AH on the way out (RFC 4302 3.3).
 
-use super::{AhKey, mutable};
-use crate::encapsulation::ip::{IpHeaders, tunnelled};
+use super::AhKey;
+use super::mutable::{self, Kept, Side};
+use crate::encapsulation::ip::{IpHeaders, LONGEST, tunnelled};
 use crate::encapsulation::outcome::Plan;
 use crate::encapsulation::{Counters, Limits, Misuse, Mode, Outcome, Packets, Status, TunnelHeader, Used, protocol};
 use crate::sequence::Sequence;
-
-/// The longest IP packet.
-const LONGEST: usize = 65_535;
 
 /// What an [`AhEncapsulator`] needs besides its key.
 #[derive(Clone, Copy, Debug)]
@@ -81,14 +79,14 @@ impl AhEncapsulator {
         for (index, packet) in packets.iter().enumerate() {
             if outcome.statuses[index] == Status::Ok {
                 let (plan, number) = (outcome.plans[index], outcome.sequence_numbers[index]);
-                let out = &mut outcome.packets.octets;
-                let start = out.len();
-                if self.write(packet, plan, outcome.next_headers[index], number, out).is_none() {
+                let (start, out) = (outcome.packets.octets.len(), &mut outcome.packets.octets);
+                if self.write(packet, plan, outcome.next_headers[index], number, out).is_some() {
+                    octets += plan.len as u64;
+                } else {
+                    // Nothing comes here that was planned; were it so, nothing unsigned would leave.
                     out.truncate(start);
                     outcome.statuses[index] = Status::Malformed;
-                    outcome.next_headers[index] = 0;
-                } else {
-                    octets += plan.len as u64;
+                    (outcome.next_headers[index], outcome.sequence_numbers[index]) = (0, 0);
                 }
             }
             outcome.packets.offsets.push(outcome.packets.octets.len());
@@ -100,7 +98,7 @@ impl AhEncapsulator {
         self.options.tunnel.filter(|_| self.options.mode == Mode::Tunnel)
     }
 
-    /// Where AH goes and what stands behind it.
+    /// Where AH goes and what stands behind it. What passes here can be signed: nothing fails once it has a sequence number.
     fn plan(&self, packet: &[u8]) -> Result<(Plan, u8), Status> {
         let (plan, next_header, v6) = if let Some(tunnel) = self.tunnel() {
             let (next_header, len) = tunnelled(packet).ok_or(Status::Malformed)?;
@@ -109,6 +107,9 @@ impl AhEncapsulator {
             let headers = IpHeaders::read(packet).ok_or(Status::Malformed)?;
             if headers.fragment {
                 return Err(Status::Fragment);
+            }
+            if !mutable::is_sound(packet, &headers) {
+                return Err(Status::Malformed);
             }
             let plan = Plan { front: headers.len, len: headers.total - headers.len, at: 0 };
             (plan, headers.protocol, headers.v6)
@@ -145,30 +146,9 @@ impl AhEncapsulator {
     fn sign(&self, packet: &mut [u8], ah_at: usize, number: u64) -> Option<()> {
         let headers = IpHeaders::received(packet)?;
         let kept = Kept::new(packet, ah_at)?;
-        mutable::clear(packet, &headers)?;
+        mutable::clear(packet, &headers, Side::Sender)?;
         self.key.sign(number, packet, ah_at);
         packet[..ah_at].copy_from_slice(kept.octets());
         Some(())
-    }
-}
-
-/// A copy of headers while their mutable fields are cleared, on the stack.
-pub(super) struct Kept {
-    octets: [u8; Self::MOST],
-    len: usize,
-}
-
-impl Kept {
-    /// Octets of headers before AH that are taken: more than any sender needs.
-    const MOST: usize = 1024;
-
-    pub(super) fn new(packet: &[u8], len: usize) -> Option<Self> {
-        let mut octets = [0; Self::MOST];
-        octets.get_mut(..len)?.copy_from_slice(packet.get(..len)?);
-        Some(Self { octets, len })
-    }
-
-    pub(super) fn octets(&self) -> &[u8] {
-        &self.octets[..self.len]
     }
 }

@@ -8,6 +8,7 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
+use crate::aead::IV as GMAC_IV;
 use crate::erased::Erased;
 use crate::gmac::GmacKey;
 use crate::integ::{Code, Integ};
@@ -18,8 +19,6 @@ pub use encap::{AhEncapsulator, AhEncapsulatorOptions};
 
 /// Octets of AH before the ICV.
 pub(crate) const FIXED: usize = 12;
-/// Octets of GMAC's IV, which stands in the ICV field before its tag (RFC 4543 5).
-const GMAC_IV: usize = 8;
 
 /// Key material of the wrong length. Says how long it should be, never what it was.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +77,7 @@ impl AhKey {
 
     /// Octets of the ICV field that are zero while it is computed; padding behind it is covered (RFC 4302 3.3.3.2.1).
     pub(crate) fn field_len(&self) -> usize {
+        // GMAC's IV stands in the field before its tag (RFC 4543 5).
         let iv = if matches!(self.code, KeyedCode::Gmac(_)) { GMAC_IV } else { 0 };
         iv + self.integ.icv_len
     }

@@ -1,11 +1,9 @@
 //! What changes on the way is not covered by the ICV: it is zero while that is computed, or as it will arrive (RFC 4302 3.3.3.1,
 //! appendix A).
 
-use crate::encapsulation::ip::IpHeaders;
+use crate::encapsulation::ip::{IPV4_HEADER, IPV6_HEADER, IpHeaders};
+use crate::encapsulation::protocol::{DESTINATION_OPTIONS, HOP_BY_HOP, ROUTING};
 
-const ROUTING: u8 = 43;
-const HOP_BY_HOP: u8 = 0;
-const DESTINATION_OPTIONS: u8 = 60;
 /// The bit of an IPv6 option's type that says its data may change (RFC 8200 4.2).
 const MAY_CHANGE: u8 = 0x20;
 
@@ -15,18 +13,36 @@ const IMMUTABLE_OPTIONS: [u8; 7] = [0, 1, 130, 133, 134, 148, 149];
 const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
-/// Zeroes the mutable fields of the headers of `packet`, and predicts what is known to change. None when the headers do not hold
-/// together.
-pub(super) fn clear(packet: &mut [u8], headers: &IpHeaders) -> Option<()> {
-    if headers.v6 { clear_v6(packet, headers.len) } else { clear_v4(packet, headers.len) }
+/// Who computes the ICV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The sender, who predicts where a route ends.
+    Sender,
+    /// The receiver, who is that end and takes addresses as they came: a packet that is still on its route, or was led to
+    /// another destination, is not what was signed.
+    Receiver,
+}
+
+/// Zeroes the mutable fields of the headers of `packet`, and for the sender predicts what is known to change. None when the
+/// headers do not hold together.
+pub(super) fn clear(packet: &mut [u8], headers: &IpHeaders, side: Side) -> Option<()> {
+    if headers.v6 { clear_v6(packet, headers.len, side) } else { clear_v4(packet, headers.len, side) }
+}
+
+/// Whether a sender could clear these headers: those without options and extensions hold together.
+pub(super) fn is_sound(packet: &[u8], headers: &IpHeaders) -> bool {
+    let plain = if headers.v6 { IPV6_HEADER } else { IPV4_HEADER };
+    headers.len == plain
+        || Kept::new(packet, headers.len)
+            .is_some_and(|mut copy| clear(copy.octets_mut(), headers, Side::Sender).is_some())
 }
 
 /// TOS, flags, offset, TTL, checksum, and options.
-fn clear_v4(packet: &mut [u8], len: usize) -> Option<()> {
+fn clear_v4(packet: &mut [u8], len: usize, side: Side) -> Option<()> {
     packet[1] = 0;
     packet[6..9].fill(0);
     packet[10..12].fill(0);
-    let mut at = 20;
+    let mut at = IPV4_HEADER;
     while at < len {
         let kind = packet[at];
         if kind == 0 {
@@ -41,7 +57,7 @@ fn clear_v4(packet: &mut [u8], len: usize) -> Option<()> {
         if option_len < 2 || end > len {
             return None;
         }
-        if kind == LOOSE_SOURCE_ROUTE || kind == STRICT_SOURCE_ROUTE {
+        if side == Side::Sender && matches!(kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE) {
             predict_destination_v4(packet, at, end);
         }
         if !IMMUTABLE_OPTIONS.contains(&kind) {
@@ -62,10 +78,10 @@ fn predict_destination_v4(packet: &mut [u8], at: usize, end: usize) {
 }
 
 /// Traffic class, flow label, hop limit, and what stands between the header and AH.
-fn clear_v6(packet: &mut [u8], len: usize) -> Option<()> {
+fn clear_v6(packet: &mut [u8], len: usize, side: Side) -> Option<()> {
     packet[..4].copy_from_slice(&[0x60, 0, 0, 0]);
     packet[7] = 0;
-    let (mut kind, mut at) = (packet[6], 40);
+    let (mut kind, mut at) = (packet[6], IPV6_HEADER);
     while at < len {
         let extension_len = 8 + 8 * usize::from(*packet.get(at + 1)?);
         let end = at + extension_len;
@@ -74,7 +90,8 @@ fn clear_v6(packet: &mut [u8], len: usize) -> Option<()> {
         }
         match kind {
             HOP_BY_HOP | DESTINATION_OPTIONS => clear_options(&mut packet[at + 2..end])?,
-            ROUTING => predict_route_v6(packet, at, end)?,
+            ROUTING if side == Side::Sender => predict_route_v6(packet, at, end)?,
+            ROUTING => {}
             _ => return None,
         }
         kind = packet[at];
@@ -119,4 +136,28 @@ fn predict_route_v6(packet: &mut [u8], at: usize, end: usize) -> Option<()> {
     }
     packet[at + 3] = 0;
     Some(())
+}
+
+/// A copy of headers while their mutable fields are cleared, on the stack.
+pub(super) struct Kept {
+    octets: [u8; Self::MOST],
+    len: usize,
+}
+
+impl Kept {
+    /// Octets of headers before AH that are taken: more than any sender needs.
+    const MOST: usize = 1024;
+
+    pub(super) fn new(packet: &[u8], len: usize) -> Option<Self> {
+        let mut octets = [0; Self::MOST];
+        octets.get_mut(..len)?.copy_from_slice(packet.get(..len)?);
+        Some(Self { octets, len })
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+    fn octets_mut(&mut self) -> &mut [u8] {
+        &mut self.octets[..self.len]
+    }
 }

@@ -3,7 +3,7 @@
 use super::frame::{Found, find};
 use super::ip::IpHeaders;
 use super::nat::NatOriginal;
-use super::opened::{Finished, finish_transport, finish_tunnel, outer_class};
+use super::opened::{Finished, finish_inner, finish_transport};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::{Framing, Misuse, Mode};
 use crate::drop::Drop;
@@ -99,6 +99,12 @@ impl Decapsulator {
         outcome.statuses.push(found.err().unwrap_or(Status::Ok));
     }
 
+    /// The traffic class of the outer header of a tunnel whose ECN field is carried inward (RFC 6040).
+    pub(super) fn outer_class(&self, packet: &[u8], framing: Framing) -> Option<u8> {
+        let carried = self.options.ecn && self.options.mode == Mode::Tunnel && framing == Framing::Ip;
+        carried.then(|| IpHeaders::traffic_class(packet))
+    }
+
     /// Octets of IP headers that stay in transport mode.
     fn kept(&self, found: &Found) -> usize {
         match (self.options.mode, found.headers) {
@@ -126,7 +132,7 @@ impl Decapsulator {
                 let out = &mut outcome.packets.octets;
                 out.extend_from_slice(&packet[..self.kept(&place)]);
                 out.extend_from_slice(&packet[place.at..place.at + place.len]);
-                *class = outer_class(packet, &place, self.options.mode);
+                *class = self.outer_class(packet, framing);
                 *found = Some(place);
             }
         }
@@ -140,7 +146,7 @@ impl Decapsulator {
                     Ok((from, finished)) => {
                         outcome.packets.octets.copy_within(from..from + finished.len, write);
                         write += finished.len;
-                        octets += finished.len as u64;
+                        octets += (finished.len - plan.front) as u64;
                         anomalies += u64::from(finished.anomaly);
                         if let Ok(opened) = &results[slot] {
                             (next_header, number) = (opened.next_header, opened.sequence_number);
@@ -194,7 +200,8 @@ impl Decapsulator {
         let payload = read + plan.front + opened.range.start..read + plan.front + opened.range.end;
         if self.options.mode == Mode::Tunnel {
             let start = payload.start;
-            let finished = finish_tunnel(&mut octets[payload], opened.next_header, class, &self.options)?;
+            let accept = self.options.accept.as_ref();
+            let finished = finish_inner(&mut octets[payload], opened.next_header, class, accept)?;
             return Ok((start, finished));
         }
         // The headers move up to their payload, over SPI, sequence number and IV.

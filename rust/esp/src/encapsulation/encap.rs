@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::frame::{set_udp_checksum_v6, write_udp};
-use super::ip::{IpHeaders, tunnelled};
+use super::ip::{IpHeaders, LONGEST, tunnelled};
 use super::limits::{Limits, Used};
 use super::outcome::{Counters, Outcome, Packets, Plan, Status};
 use super::outer::TunnelHeader;
@@ -14,8 +14,6 @@ use crate::transform::Job;
 
 /// Packets that are sealed side by side.
 const SIDE_BY_SIDE: usize = 64;
-/// The longest IP packet.
-const LONGEST: usize = 65_535;
 static ZEROS: [u8; 512] = [0; 512];
 
 /// What an [`Encapsulator`] needs besides its SA.
@@ -23,7 +21,7 @@ static ZEROS: [u8; 512] = [0; 512];
 pub struct EncapsulatorOptions {
     /// Tunnel or transport.
     pub mode: Mode,
-    /// The outer header in tunnel mode; needed for [`Framing::Ip`].
+    /// The outer header in tunnel mode; needed for [`Framing::Ip`] there, and ignored in transport mode.
     pub tunnel: Option<TunnelHeader>,
     /// Source and destination port of UDP encapsulation.
     pub udp: Option<(u16, u16)>,
@@ -42,6 +40,8 @@ pub enum Misuse {
     NoPorts,
     /// In transport mode there are selectors and no addresses to hold against them.
     NoAddresses,
+    /// A dummy of transport mode with IP headers, of which it has none.
+    NoHeaders,
 }
 
 impl fmt::Display for Misuse {
@@ -50,6 +50,7 @@ impl fmt::Display for Misuse {
             Self::NoTunnel => r#"framing="ip" in tunnel mode needs the outer addresses: tunnel=(source, destination)"#,
             Self::NoPorts => r#"framing="udp" needs ports: udp_encap=(source port, destination port)"#,
             Self::NoAddresses => r#"selectors in transport mode need the IP headers: framing="ip""#,
+            Self::NoHeaders => r#"a dummy in transport mode has no IP headers: framing="esp" or "udp""#,
         })
     }
 }
@@ -118,8 +119,8 @@ impl Encapsulator {
     /// Makes `count` dummy packets (RFC 4303 2.6) with `len` octets of payload.
     pub fn dummies(&self, count: usize, len: usize, framing: Framing, outcome: &mut Outcome) -> Result<(), Misuse> {
         self.check(framing)?;
-        if framing == Framing::Ip && self.options.tunnel.is_none() {
-            return Err(Misuse::NoTunnel);
+        if framing == Framing::Ip && self.options.mode == Mode::Transport {
+            return Err(Misuse::NoHeaders);
         }
         outcome.clear();
         let plan = Plan { front: self.front(framing), len, at: 0 };
@@ -153,13 +154,17 @@ impl Encapsulator {
         }
     }
 
+    fn tunnel(&self) -> Option<TunnelHeader> {
+        self.options.tunnel.filter(|_| self.options.mode == Mode::Tunnel)
+    }
+
     /// Octets of new headers before ESP.
     fn front(&self, framing: Framing) -> usize {
         let udp = if self.options.udp.is_some() { UDP_HEADER } else { 0 };
         match framing {
             Framing::Esp => 0,
             Framing::Udp => UDP_HEADER,
-            Framing::Ip => udp + self.options.tunnel.map_or(0, |tunnel| tunnel.len()),
+            Framing::Ip => udp + self.tunnel().map_or(0, |tunnel| tunnel.len()),
         }
     }
 
@@ -245,12 +250,12 @@ impl Encapsulator {
         let front = &mut out[start..];
         let ip_len = plan.front - udp_len;
         let mut payload = packet;
-        match (framing, self.options.mode, self.options.tunnel) {
-            (Framing::Ip, Mode::Tunnel, Some(tunnel)) => {
+        match (framing, self.tunnel()) {
+            (Framing::Ip, Some(tunnel)) => {
                 // A fresh Identification: the SA's numbers do not repeat for 2^16 packets.
                 tunnel.write(&mut front[..ip_len], packet, above, udp_len + esp_len, sequence_number as u16);
             }
-            (Framing::Ip, Mode::Transport, _) => {
+            (Framing::Ip, None) => {
                 front[..ip_len].copy_from_slice(&packet[..ip_len]);
                 payload = &packet[ip_len..];
                 if let Some(headers) = IpHeaders::read(packet) {

@@ -1,8 +1,9 @@
 //! What stands before ESP: where it is found, and the UDP header of an encapsulated packet.
 
-use super::ip::{FRAGMENT, IPV6_HEADER, IpHeaders, ROUTING, esp_in_udp, fold, sum};
+use super::ip::{IPV6_HEADER, IpHeaders, esp_in_udp, fold, sum};
 use super::outcome::Status;
-use super::{Framing, UDP_HEADER, protocol};
+use super::protocol::{self, FRAGMENT, ROUTING};
+use super::{Framing, UDP_HEADER};
 
 /// Type of a routing header whose segments are listed from the last to the first.
 const SEGMENT_ROUTING: u8 = 4;

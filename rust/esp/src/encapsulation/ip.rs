@@ -2,14 +2,14 @@
 
 use crate::{SPI_AND_SEQUENCE, inner_len};
 
-use super::protocol;
+use super::protocol::{self, DESTINATION_OPTIONS, FRAGMENT, HOP_BY_HOP, ROUTING};
 
-const IPV4_HEADER: usize = 20;
-pub(super) const IPV6_HEADER: usize = 40;
-const HOP_BY_HOP: u8 = 0;
-pub(super) const ROUTING: u8 = 43;
-pub(super) const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
+/// Octets of an IPv4 header without options.
+pub(crate) const IPV4_HEADER: usize = 20;
+/// Octets of an IPv6 header without extensions.
+pub(crate) const IPV6_HEADER: usize = 40;
+/// Octets of the longest IP packet whose length its header can say, jumbograms (RFC 2675) apart.
+pub(crate) const LONGEST: usize = 65_535;
 
 /// The headers of a packet up to where ESP is, or would be put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,21 +59,23 @@ impl IpHeaders {
         whole.then_some(Self { v6: false, len, total, protocol_at: 9, protocol: header[9], fragment })
     }
 
-    /// RFC 4303 3.1.1: ESP stands behind the extension headers that are for every hop, for routing and for fragmentation;
-    /// destination options before a routing header are read on the way and stay before it too.
+    /// RFC 4303 3.1.1: ESP stands behind the extension headers that are for every hop, for routing and for fragmentation, and
+    /// so behind destination options that stand before one of these.
     fn read_v6(packet: &[u8], ends: &[u8]) -> Option<Self> {
         let header: &[u8; IPV6_HEADER] = packet.first_chunk()?;
         let total = IPV6_HEADER + usize::from(u16::from_be_bytes([header[4], header[5]]));
         let packet = packet.get(..total)?;
         let mut headers =
             Self { v6: true, len: IPV6_HEADER, total, protocol_at: 6, protocol: header[6], fragment: false };
-        let mut before_options = headers;
+        let mut before_options = None;
         while matches!(headers.protocol, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
             let extension = packet.get(headers.len..)?;
             let [next, length, _, _, _, _, _, _] = extension.first_chunk()?;
             let kind = headers.protocol;
             if kind == DESTINATION_OPTIONS {
-                before_options = headers;
+                before_options.get_or_insert(headers);
+            } else {
+                before_options = None;
             }
             let extension_len = if kind == FRAGMENT { 8 } else { 8 + 8 * usize::from(*length) };
             // An offset, or more fragments: without either it is a whole datagram (RFC 6946).
@@ -84,14 +86,9 @@ impl IpHeaders {
             if headers.len > total {
                 return None;
             }
-            if kind != DESTINATION_OPTIONS {
-                before_options = headers;
-            } else if headers.protocol != ROUTING && !ends.contains(&headers.protocol) {
-                // The last options are for the destination and may be protected.
-                return Some(before_options);
-            }
         }
-        Some(headers)
+        // The last options are for the destination and may be protected.
+        Some(before_options.filter(|_| !ends.contains(&headers.protocol)).unwrap_or(headers))
     }
 
     /// What stands behind the headers.

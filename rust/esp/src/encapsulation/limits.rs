@@ -4,12 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use super::outcome::{Outcome, Status};
 
-/// How many packets and octets of inner packets may leave under a key.
+/// How many packets and octets may leave under a key. Octets of packets are counted as in [`Counters`](super::Counters), those of
+/// dummies too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Packets.
     pub packets: u64,
-    /// Octets of inner packets.
+    /// Octets.
     pub octets: u64,
 }
 

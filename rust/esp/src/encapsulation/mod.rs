@@ -44,15 +44,19 @@ pub enum Framing {
     Ip,
 }
 
-/// Protocol numbers.
+/// Protocol numbers, those of IPv6 extension headers (RFC 8200 4) among them.
 pub(crate) mod protocol {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
     pub(crate) const IPV4: u8 = 4;
     pub(crate) const TCP: u8 = 6;
     pub(crate) const UDP: u8 = 17;
     pub(crate) const IPV6: u8 = 41;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
     pub(crate) const ESP: u8 = 50;
     pub(crate) const AH: u8 = 51;
     pub(crate) const ICMPV6: u8 = 58;
+    pub(crate) const DESTINATION_OPTIONS: u8 = 60;
 }
 
 /// Octets of a UDP header.

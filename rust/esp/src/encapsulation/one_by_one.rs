@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::Framing;
 use super::decap::{Decapsulator, SIDE_BY_SIDE};
-use super::ip::IpHeaders;
 use super::opened::finish_inner;
 use super::outcome::{Outcome, Plan, Status};
 use crate::inbound;
@@ -100,7 +99,7 @@ impl Decapsulator {
         let finished = opened.and_then(|number| self.sa.finish(number, &out[esp_at..]));
         out[esp_at..start].copy_from_slice(&kept[..header_len]);
         let result = finished.map_err(Status::from).and_then(|opened| {
-            let class = (framing == Framing::Ip && self.options.ecn).then(|| IpHeaders::traffic_class(packet));
+            let class = self.outer_class(packet, framing);
             let payload = &mut out[start..start + opened.range.len()];
             let finished = finish_inner(payload, opened.next_header, class, self.options.accept.as_ref())?;
             Ok((finished, opened.next_header))

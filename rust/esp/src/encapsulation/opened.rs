@@ -1,6 +1,5 @@
 //! What is checked and mended in a packet that was just decapsulated.
 
-use super::Mode;
 use super::decap::{Accept, DecapsulatorOptions};
 use super::ecn;
 use super::frame::Found;
@@ -19,17 +18,8 @@ pub(crate) struct Finished {
     pub(crate) anomaly: bool,
 }
 
-/// Looks at the inner packet of a tunnel: its length, ECN, fragments, selectors.
-pub(super) fn finish_tunnel(
-    packet: &mut [u8],
-    next_header: u8,
-    outer_class: Option<u8>,
-    options: &DecapsulatorOptions,
-) -> Result<Finished, Status> {
-    finish_inner(packet, next_header, outer_class.filter(|_| options.ecn), options.accept.as_ref())
-}
-
-/// The same for any protocol that tunnels; `outer_class` is None where ECN is not carried inward.
+/// Looks at the inner packet of any protocol that tunnels: its length, ECN, fragments, selectors. `outer_class` is None where
+/// ECN is not carried inward.
 pub(crate) fn finish_inner(
     packet: &mut [u8],
     next_header: u8,
@@ -66,11 +56,6 @@ pub(super) fn finish_transport(
         }
     }
     Ok(Finished { len, anomaly: false })
-}
-
-/// The traffic class of the outer header, where there is one.
-pub(super) fn outer_class(packet: &[u8], found: &Found, mode: Mode) -> Option<u8> {
-    (mode == Mode::Tunnel && found.headers.is_some()).then(|| IpHeaders::traffic_class(packet))
 }
 
 /// A later IPv4 fragment that begins within the transport header.

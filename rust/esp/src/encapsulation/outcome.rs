@@ -106,17 +106,34 @@ impl Default for Packets {
 }
 
 impl Packets {
-    /// Room for so many packets and octets.
-    pub fn with_capacity(packets: usize, octets: usize) -> Self {
-        let mut offsets = Vec::with_capacity(packets + 1);
+    /// A buffer as packets of these lengths. None unless they add up to it.
+    pub fn cut(octets: Vec<u8>, lengths: &[usize]) -> Option<Self> {
+        let mut offsets = Vec::with_capacity(lengths.len() + 1);
         offsets.push(0);
-        Self { octets: Vec::with_capacity(octets), offsets }
+        let mut end = 0_usize;
+        for len in lengths {
+            end = end.checked_add(*len)?;
+            offsets.push(end);
+        }
+        (end == octets.len()).then_some(Self { octets, offsets })
     }
 
     /// Adds a packet.
     pub fn push(&mut self, packet: &[u8]) {
         self.octets.extend_from_slice(packet);
         self.offsets.push(self.octets.len());
+    }
+
+    /// Adds a packet of `len` octets that `write` writes over zeros; none where it fails.
+    pub fn push_with<E>(&mut self, len: usize, write: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        let start = self.octets.len();
+        self.octets.resize(start + len, 0);
+        let result = write(&mut self.octets[start..]);
+        match result {
+            Ok(()) => self.offsets.push(self.octets.len()),
+            Err(_) => self.octets.truncate(start),
+        }
+        result
     }
 
     /// How many there are.
@@ -221,7 +238,8 @@ impl Outcome {
     }
 }
 
-/// What an SA has done so far, by status; octets are those of inner packets.
+/// What an SA has done so far, by status. Octets are counted alike on both sides: those of inner packets in tunnel mode, those
+/// behind the IP headers in transport mode; neither padding nor dummies.
 #[derive(Debug, Default)]
 pub struct Counters {
     by_status: [AtomicU64; Status::ALL.len()],
@@ -235,7 +253,7 @@ impl Counters {
         self.by_status[status as usize].load(Relaxed)
     }
 
-    /// Octets of inner packets that were carried.
+    /// Octets that were carried.
     pub fn octets(&self) -> u64 {
         self.octets.load(Relaxed)
     }

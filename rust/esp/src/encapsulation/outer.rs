@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 
 use super::ecn;
-use super::ip::{IpHeaders, set_ipv4_checksum};
+use super::ip::{IPV4_HEADER, IPV6_HEADER, IpHeaders, set_ipv4_checksum};
 
 const DONT_FRAGMENT: u8 = 0x40;
 
 /// The outer Don't Fragment bit (RFC 4301 8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DontFragment {
-    /// As in the inner packet; set for IPv6, which is never fragmented on the way.
+    /// As in the inner packet; set for IPv6, which is never fragmented on the way, and for a dummy, which is to look like most
+    /// packets.
     Copy,
     /// Always set.
     Set,
@@ -48,7 +49,7 @@ impl TunnelHeader {
 
     /// Octets of the header.
     pub fn len(&self) -> usize {
-        if self.source.is_ipv4() { 20 } else { 40 }
+        if self.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER }
     }
 
     /// Whether the outer header is IPv6.
@@ -70,12 +71,12 @@ impl TunnelHeader {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let flags = if self.dont_fragment(inner) { DONT_FRAGMENT } else { 0 };
                 header[..2].copy_from_slice(&[0x45, class]);
-                header[2..4].copy_from_slice(&((20 + payload_len) as u16).to_be_bytes());
+                header[2..4].copy_from_slice(&((IPV4_HEADER + payload_len) as u16).to_be_bytes());
                 header[4..6].copy_from_slice(&identification.to_be_bytes());
                 header[6..12].copy_from_slice(&[flags, 0, self.hop_limit, protocol, 0, 0]);
                 header[12..16].copy_from_slice(&source.octets());
                 header[16..20].copy_from_slice(&destination.octets());
-                set_ipv4_checksum(&mut header[..20]);
+                set_ipv4_checksum(&mut header[..IPV4_HEADER]);
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 header[..4].copy_from_slice(&(6 << 28 | u32::from(class) << 20).to_be_bytes());
@@ -93,7 +94,7 @@ impl TunnelHeader {
         match self.dont_fragment {
             DontFragment::Set => true,
             DontFragment::Clear => false,
-            DontFragment::Copy => inner.first().is_some_and(|first| first >> 4 == 6 || inner[6] & DONT_FRAGMENT != 0),
+            DontFragment::Copy => inner.first().is_none_or(|first| first >> 4 == 6 || inner[6] & DONT_FRAGMENT != 0),
         }
     }
 }

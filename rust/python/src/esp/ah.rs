@@ -14,6 +14,7 @@ use super::batch::PacketBatch;
 use super::number::{Dscp, Long, Spi, ranged};
 use super::outbound::check_sequence_number;
 use super::pool;
+use super::process::Process;
 use super::results::Results;
 
 fn key(suite: &str, keymat: &[u8], esn: bool) -> PyResult<AhKey> {
@@ -27,6 +28,7 @@ fn key(suite: &str, keymat: &[u8], esn: bool) -> PyResult<AhKey> {
 #[pyclass(frozen, module = "ironswan.esp")]
 pub struct AhOutboundSa {
     encapsulator: AhEncapsulator,
+    process: Process,
 }
 
 #[pymethods]
@@ -56,17 +58,18 @@ impl AhOutboundSa {
             esn,
             last_sequence_number: sequence_number,
             mode,
-            tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
+            tunnel: tunnel_header(mode, tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
             limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
         };
         let encapsulator = AhEncapsulator::new(key(suite, keymat, esn)?, options)
             .map_err(|_| refused("AH in tunnel mode needs the outer addresses: tunnel=(source, destination)"))?;
-        Ok(Self { encapsulator })
+        Ok(Self { encapsulator, process: Process::this() })
     }
 
     /// Put AH into every packet of a batch of IP packets.
     #[pyo3(signature = (batch))]
     fn encap(&self, py: Python<'_>, batch: &Bound<'_, PacketBatch>) -> PyResult<Results> {
+        self.process.check()?;
         let packets = &batch.get().packets;
         let mut outcome = Outcome::with_buffer(pool::take());
         py.detach(|| self.encapsulator.encap(packets, &mut outcome));
@@ -112,6 +115,7 @@ impl AhOutboundSa {
 #[pyclass(frozen, module = "ironswan.esp")]
 pub struct AhInboundSa {
     decapsulator: AhDecapsulator,
+    process: Process,
 }
 
 #[pymethods]
@@ -135,12 +139,14 @@ impl AhInboundSa {
         check_sequence_number(sequence_number, esn)?;
         let options = AhDecapsulatorOptions { spi, mode, accept: self::selectors(selectors)?, ecn };
         let window = ReplayWindow::new(replay_window as u32, esn, sequence_number);
-        Ok(Self { decapsulator: AhDecapsulator::new(key(suite, keymat, esn)?, window, options) })
+        let decapsulator = AhDecapsulator::new(key(suite, keymat, esn)?, window, options);
+        Ok(Self { decapsulator, process: Process::this() })
     }
 
     /// Take AH out of every packet of a batch of IP packets.
     #[pyo3(signature = (batch))]
     fn decap(&self, py: Python<'_>, batch: &Bound<'_, PacketBatch>) -> PyResult<Results> {
+        self.process.check()?;
         let packets = &batch.get().packets;
         let mut outcome = Outcome::with_buffer(pool::take());
         py.detach(|| self.decapsulator.decap(packets, &mut outcome));

@@ -62,8 +62,9 @@ pub(super) fn address_pair((source, destination): &(String, String), what: &str)
     Ok((source, destination))
 }
 
-/// The outer header of a tunnel.
+/// The outer header in tunnel mode.
 pub(super) fn tunnel_header(
+    mode: Mode,
     tunnel: Option<&(String, String)>,
     dscp: Option<Dscp>,
     ecn: bool,
@@ -77,6 +78,9 @@ pub(super) fn tunnel_header(
         _ => return Err(refused(format!(r#"df is "copy", "set" or "clear", not {df:?}"#))),
     };
     let Some(tunnel) = tunnel else { return Ok(None) };
+    if mode == Mode::Transport {
+        return Err(refused("tunnel has the outer addresses of tunnel mode; in transport mode a packet keeps its own"));
+    }
     let (source, destination) = address_pair(tunnel, "tunnel")?;
     Ok(TunnelHeader::new(source, destination).map(|mut header| {
         (header.dscp, header.ecn, header.dont_fragment, header.hop_limit) =

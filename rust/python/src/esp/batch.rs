@@ -49,23 +49,14 @@ impl PacketBatch {
     #[pyo3(signature = (buffer, lengths))]
     #[allow(clippy::needless_pass_by_value)]
     fn from_buffer(buffer: &Bound<'_, PyAny>, lengths: Vec<usize>) -> PyResult<Self> {
-        with_octets(buffer, |octets| {
+        let octets = copied(buffer)?;
+        let given = octets.len();
+        Packets::cut(octets, &lengths).map(Self::from).ok_or_else(|| {
             let total = lengths.iter().try_fold(0_usize, |total, len| total.checked_add(*len));
-            if total != Some(octets.len()) {
-                let message = match total {
-                    Some(total) => format!("the lengths add up to {total} octets, the buffer has {}", octets.len()),
-                    None => "the lengths add up to more than memory has".to_owned(),
-                };
-                return Err(PyValueError::new_err(message));
-            }
-            let mut batch = Packets::with_capacity(lengths.len(), octets.len());
-            let mut rest = octets;
-            for len in &lengths {
-                let (packet, behind) = rest.split_at(*len);
-                batch.push(packet);
-                rest = behind;
-            }
-            Ok(batch.into())
+            PyValueError::new_err(match total {
+                Some(total) => format!("the lengths add up to {total} octets, the buffer has {given}"),
+                None => "the lengths add up to more than memory has".to_owned(),
+            })
         })
     }
 
@@ -143,24 +134,37 @@ impl PacketBatch {
     }
 }
 
+/// Copies a packet behind the others.
 fn push(batch: &mut Packets, packet: &Bound<'_, PyAny>) -> PyResult<()> {
-    with_octets(packet, |octets| {
-        batch.push(octets);
-        Ok(())
-    })
+    if let Ok(octets) = packet.cast::<PyBytes>() {
+        batch.push(octets.as_bytes());
+        return Ok(());
+    }
+    let octets = contiguous(packet)?;
+    batch.push_with(octets.len_bytes(), |room| octets.copy_to_slice(packet.py(), room))
 }
 
-/// Gives `work` the octets of any contiguous buffer.
-fn with_octets<T>(object: &Bound<'_, PyAny>, work: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-    if let Ok(octets) = object.cast::<PyBytes>() {
-        return work(octets.as_bytes());
+/// A copy of a buffer, in memory of the pool.
+fn copied(buffer: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    let mut copy = pool::take();
+    if let Ok(octets) = buffer.cast::<PyBytes>() {
+        let octets = octets.as_bytes();
+        // Nobody writes to `bytes`, so others may have the interpreter meanwhile.
+        buffer.py().detach(|| copy.extend_from_slice(octets));
+    } else {
+        let octets = contiguous(buffer)?;
+        copy.resize(octets.len_bytes(), 0);
+        octets.copy_to_slice(buffer.py(), &mut copy)?;
     }
+    Ok(copy)
+}
+
+/// A contiguous buffer of octets. Somebody else may write to it, so it is only ever copied, by Python itself.
+fn contiguous(object: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
     let buffer = PyBuffer::<u8>::get(object)?;
-    if !buffer.is_c_contiguous() {
-        return Err(PyBufferError::new_err("packets are contiguous buffers of octets"));
+    if buffer.is_c_contiguous() {
+        Ok(buffer)
+    } else {
+        Err(PyBufferError::new_err("packets are contiguous buffers of octets"))
     }
-    // SAFETY: the buffer is contiguous, alive until `buffer` is dropped, and nothing runs that could write to it: the
-    // interpreter is held and `work` only copies.
-    let octets = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>().cast_const(), buffer.len_bytes()) };
-    work(octets)
 }

@@ -12,12 +12,14 @@ use super::batch::PacketBatch;
 use super::number::{Spi, ranged};
 use super::outbound::check_sequence_number;
 use super::pool;
+use super::process::Process;
 use super::results::Results;
 
 /// An inbound ESP SA, for any number of threads.
 #[pyclass(frozen, module = "ironswan.esp")]
 pub struct InboundSa {
     decapsulator: Decapsulator,
+    process: Process,
 }
 
 #[pymethods]
@@ -53,12 +55,13 @@ impl InboundSa {
         let sa = core::InboundSa::new(spi.0 as u32, suite, keymat, esn, replay_window as u32, sequence_number)
             .map_err(refused)?;
         let options = DecapsulatorOptions { mode, accept: self::selectors(selectors)?, nat_original, ecn };
-        Ok(Self { decapsulator: Decapsulator::new(sa, options) })
+        Ok(Self { decapsulator: Decapsulator::new(sa, options), process: Process::this() })
     }
 
     /// Decapsulate every packet of a batch.
     #[pyo3(signature = (batch, *, framing="esp"))]
     fn decap(&self, py: Python<'_>, batch: &Bound<'_, PacketBatch>, framing: &str) -> PyResult<Results> {
+        self.process.check()?;
         let framing = self::framing(framing)?;
         let packets = &batch.get().packets;
         let mut outcome = Outcome::with_buffer(pool::take());

@@ -7,6 +7,7 @@ mod inbound;
 mod number;
 mod outbound;
 mod pool;
+mod process;
 pub mod registry;
 mod results;
 

@@ -11,15 +11,18 @@ use super::arguments::{counters, framing, mode, mode_word, refused, suite, tunne
 use super::batch::PacketBatch;
 use super::number::{Dscp, Long, Short, Spi, ranged};
 use super::pool;
+use super::process::Process;
 use super::results::Results;
 
-/// Dummies that are made at once: a number beyond is a mistake, and would exhaust memory.
+/// Dummies that are made at once, and octets of all of them: a number beyond is a mistake, and would exhaust memory.
 const MOST_DUMMIES: usize = 65_536;
+const MOST_OCTETS_OF_DUMMIES: usize = 64 << 20;
 
 /// An outbound ESP SA, for any number of threads.
 #[pyclass(frozen, module = "ironswan.esp")]
 pub struct OutboundSa {
     encapsulator: Encapsulator,
+    process: Process,
 }
 
 #[pymethods]
@@ -54,12 +57,12 @@ impl OutboundSa {
         let sa = core::OutboundSa::new(spi.0 as u32, suite, keymat, esn, sequence_number).map_err(refused)?;
         let options = EncapsulatorOptions {
             mode,
-            tunnel: tunnel_header(tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
+            tunnel: tunnel_header(mode, tunnel.as_ref(), dscp, ecn, df, hop_limit)?,
             udp: udp_encap.map(|(source, destination)| (source.0 as u16, destination.0 as u16)),
             tfc: tfc.map_or(0, |tfc| tfc.0 as usize),
             limits: limits.map(|(packets, octets)| Limits { packets: packets.0, octets: octets.0 }),
         };
-        Ok(Self { encapsulator: Encapsulator::new(sa, options) })
+        Ok(Self { encapsulator: Encapsulator::new(sa, options), process: Process::this() })
     }
 
     /// Encapsulate every packet of a batch.
@@ -71,6 +74,7 @@ impl OutboundSa {
         framing: &str,
         #[pyo3(from_py_with = ranged::<0, 255>)] next_header: u64,
     ) -> PyResult<Results> {
+        self.process.check()?;
         let framing = self::framing(framing)?;
         let packets = &batch.get().packets;
         let mut outcome = Outcome::with_buffer(pool::take());
@@ -78,15 +82,18 @@ impl OutboundSa {
         Results::new(py, outcome)
     }
 
-    /// Make dummy packets (RFC 4303 2.6) with `length` octets of payload.
+    /// Make dummy packets (RFC 4303 2.6) with `length` octets of payload, at most 65,536 and 64 MiB at once.
     #[pyo3(signature = (count, length, *, framing="esp"))]
     fn dummies(&self, py: Python<'_>, count: usize, length: Short, framing: &str) -> PyResult<Results> {
-        let framing = self::framing(framing)?;
-        if count > MOST_DUMMIES {
-            return Err(refused(format!("count is at most {MOST_DUMMIES}")));
+        self.process.check()?;
+        let (framing, len) = (self::framing(framing)?, length.0 as usize);
+        let packet_len = len + self.encapsulator.overhead(len, framing);
+        let most = MOST_DUMMIES.min(MOST_OCTETS_OF_DUMMIES / packet_len);
+        if count > most {
+            return Err(refused(format!("count is at most {most} for packets of {packet_len} octets")));
         }
         let mut outcome = Outcome::with_buffer(pool::take());
-        py.detach(|| self.encapsulator.dummies(count, length.0 as usize, framing, &mut outcome)).map_err(refused)?;
+        py.detach(|| self.encapsulator.dummies(count, len, framing, &mut outcome)).map_err(refused)?;
         Results::new(py, outcome)
     }
 

@@ -64,8 +64,8 @@ fn esp(suite: Suite) -> SuiteInfo {
         icv_len: suite.icv_len(),
         block: encr.block,
         rfc: integ.map_or_else(|| encr.rfc.to_owned(), |integ| format!("{}, {}", encr.rfc, integ.rfc)),
-        // A suite that does not encrypt is as strong as its integrity.
-        strength: strengths.into_iter().filter(|bits| *bits > 0).min().unwrap_or(0),
+        // A suite that does not encrypt is as strong as its integrity: GMAC's is that of its one key.
+        strength: strengths.into_iter().filter(|bits| *bits > 0).min().unwrap_or(8 * encr.key_len as u16),
         default: !has(Standing::Optional) && !has(Standing::Legacy),
         legacy: has(Standing::Legacy),
     }
