@@ -50,11 +50,14 @@ class ChildRekeyTask:
     def build(self, sa: IkeSa, now: float) -> Payloads | None:
         """N(REKEY_SA) with the SPI we receive on; the selectors in use, never fewer (RFC 7296 2.9.2)."""
         child = self.child
-        if child.inbound_spi not in sa.children or child.state not in (ChildState.INSTALLED, ChildState.REKEYING):
+        if child.inbound_spi not in sa.children or not child.usable:
             self._finish(sa, Outcome("closed", f"child {child.policy.name} is already replaced or gone"))
             return None
-        if child.waiting:
-            # The peer may not know this SA yet: its own rekey, which made it, is not over.
+        if child.unwanted:
+            self._finish(sa, Outcome("closed", f"child {child.policy.name} is to be deleted"))
+            return None
+        if not child.outbound:
+            # The peer's rekey, which made it or is about to end it, is not over: it waits to be sent on, or is idle.
             sa.arm(TimerKind.CHILD_SOFT, now + RETRY_AFTER, child.inbound_spi)
             self._finish(sa, Outcome("closed", f"the peer is rekeying child {child.policy.name} just now"))
             return None
@@ -96,7 +99,8 @@ class ChildRekeyTask:
 
     def _concede(self, sa: IkeSa, spec: ChildSpec, now: float) -> None:
         loser = install(sa, spec, now, outbound=False, replaces=self.child)
-        loser.waiting = False
+        # At once, though its Delete may have to wait: nobody is to rekey it or send on it meanwhile.
+        loser.state, loser.waiting = ChildState.DELETING, False
         if self.child.alive:
             self.child.state = ChildState.REKEYED
         else:
@@ -133,15 +137,15 @@ class ChildRekeyTask:
 
     def _refused(self, sa: IkeSa, failure: NotifyPayload, now: float) -> None:
         replaced = self.child.rival is not None and self.child.rival.alive
-        serves_all = self.child.worker is None
+        needed = self.child.alive and not replaced and not self.child.unwanted
         assert self.offer is not None
         method = retry_method(self.offer, failure)
-        if self.child.alive and not replaced and method and self.retries < MAX_KE_RETRIES:
+        if needed and method and self.retries < MAX_KE_RETRIES:
             self.method, self.retries = method, self.retries + 1
             exchange.enqueue(sa, self, now, first=True)
-        elif failure.type == NotifyType.NO_ADDITIONAL_SAS and serves_all and self.child.alive and not replaced:
+        elif needed and failure.type == NotifyType.NO_ADDITIONAL_SAS and self.child.worker is None:
             self._start_over(sa, now)
-        elif failure.type == NotifyType.CHILD_SA_NOT_FOUND and self.child.alive and not replaced:
+        elif needed and failure.type == NotifyType.CHILD_SA_NOT_FOUND:
             self._recreate(sa)
         else:
             self._failed(
@@ -198,7 +202,8 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
         return Refusal(
             NotifyType.CHILD_SA_NOT_FOUND, Because.CHILD_NOT_FOUND, detail, protocol=Protocol.ESP, spi=rekey.spi
         )
-    if child.state not in (ChildState.INSTALLED, ChildState.REKEYING) or child.rival is not None:
+    if not child.usable or child.unwanted or child.rival is not None:
+        # RFC 7296 2.25.1. One whose Delete still waits to be sent is being closed as well.
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)
     granted = answer(sa, child.policy, payloads, resources.place_of(child), mode=child.mode)

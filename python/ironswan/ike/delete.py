@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import exchange, ike_rekey
-from ironswan.ike.children import Child, by_outbound_spi, hand_outbound_on, linger, remove, stop_outbound, successor
+from ironswan.ike.children import Child, by_outbound_spi, hand_outbound_on, linger, newest, remove, stop_outbound, successor
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.payloads import Payloads
 from ironswan.ike.types import ChildState, IkeState, Outcome
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ChildDeleteTask:
-    """Delete one Child SA. `replaced`: another one carries its traffic, so what is in flight is still taken."""
+    """Delete one Child SA, or with `newest` what has replaced it when its turn comes.
+
+    `replaced`: another one carries its traffic, so what is in flight is still taken.
+    """
 
     touches_children: ClassVar[bool] = True
     child: Child
@@ -29,6 +32,7 @@ class ChildDeleteTask:
     operation: int | None = None
     action: EndAction = EndAction.NONE
     replaced: bool = False
+    newest: bool = False
 
     @property
     def exchange(self) -> ExchangeType:
@@ -37,6 +41,8 @@ class ChildDeleteTask:
 
     def build(self, sa: IkeSa, now: float) -> Payloads | None:  # noqa: ARG002
         """Names the SPI we receive on; we stop sending before the peer stops receiving."""
+        if self.newest:
+            self.child = newest(sa, self.child)
         if self.child.inbound_spi not in sa.children or not self.child.alive:
             self._finish(sa)
             return None
@@ -98,10 +104,10 @@ class IkeDeleteTask:
         sa.context.operations.finish(self.operation, Outcome("deleted", text))
 
 
-def delete_child(sa: IkeSa, child: Child, task: ChildDeleteTask, now: float) -> None:
-    """Queue the deletion of a child, once."""
-    child.delete_reason = task.reason
-    exchange.enqueue(sa, task, now)
+def delete_unwanted(sa: IkeSa, child: Child, operation: int, now: float) -> None:
+    """The operator wants the child gone, so what a rekey under way makes of it goes too."""
+    child.unwanted = child.usable
+    exchange.enqueue(sa, ChildDeleteTask(child, "deleted", operation, newest=child.usable), now)
 
 
 def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> None:

@@ -97,7 +97,7 @@ def child_hard(sa: IkeSa, spi: int, now: float) -> None:
     if child is not None and child.state is not ChildState.DELETED:
         replaced = child.state is ChildState.REKEYED
         task = ChildDeleteTask(child, "lifetime expired", action=child.policy.close_action, replaced=replaced)
-        delete.delete_child(sa, child, task, now)
+        exchange.enqueue(sa, task, now)
 
 
 def _child_linger(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001

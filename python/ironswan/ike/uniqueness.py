@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironswan.ike import delete
+from ironswan.ike import delete, exchange
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.types import IkeState
 
@@ -54,4 +54,4 @@ def retire_minimal(sa: IkeSa, now: float) -> None:
             continue
         for child in replaced:
             task = delete.ChildDeleteTask(child, "replaced by one on a newer IKE SA", replaced=True)
-            delete.delete_child(other, child, task, now)
+            exchange.enqueue(other, task, now)
