@@ -1,4 +1,4 @@
-"""The operator takes a child down while it is being rekeyed: nothing of it may be left, whoever rekeys and in what order."""
+"""The operator takes a child down while it is being rekeyed: nothing of it may be left, whoever rekeys."""
 
 from __future__ import annotations
 

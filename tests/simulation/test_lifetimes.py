@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from scenarios import child, connection, esp, established, mirrored
+from scenarios import child, connection, esp, established, mirrored, network
 
 from ironswan.ike import events as ev
 from ironswan.policy.connection import EndAction
@@ -69,6 +71,56 @@ def test_ike_sa_that_cannot_be_rekeyed_ends_with_its_hard_lifetime():
     net.run(400)
     assert "lifetime expired" in net.moon.of(ev.IkeRemoved)[0].reason
     assert not net.sun.plane.inbound
+
+
+def test_ike_sa_that_cannot_be_rekeyed_makes_its_children_do_what_their_policy_says():
+    """As a Child SA does that cannot be rekeyed; of two children each its own."""
+    children = (
+        child(close_action=EndAction.START),
+        child("trapped", "10.3.0.0/16", "10.4.0.0/16", close_action=EndAction.TRAP),
+    )
+    moon = connection(children, rekey_time=100.0, rand_time=10.0, over_time=50.0)
+    net = network(moon, mirrored(moon, rekey_time=0.0))
+    net.initiate(net.moon, child=None)
+    net.run(5)
+    for sa in net.sun.engine._context.sas.values():
+        sa.connection = replace(sa.connection, proposals=())
+    net.run(400)
+    [removed] = net.moon.of(ev.IkeRemoved)
+    assert removed.reason == "lifetime expired"
+    assert dict(removed.end_action_children) == {"net": EndAction.START, "trapped": EndAction.TRAP}
+
+
+def hard_lifetime_comes_during_a_rekey():
+    """The rekey request of moon's is under way when its IKE SA's hard lifetime comes; sun has not answered yet."""
+    moon = connection(rekey_time=100.0, rand_time=0.0, over_time=10.0)
+    net = established(moon, mirrored(moon, rekey_time=0.0))
+    held = net.hold(net.sun)
+    begun = net.moon.engine._context.sa_by_id(net.moon.ike()).established_at
+    net.run(begun + 105 - net.now)
+    return net, held
+
+
+def test_hard_lifetime_that_comes_during_the_rekey_leaves_the_new_ike_sa_alone():
+    net, held = hard_lifetime_comes_during_a_rekey()
+    net.run(10)
+    held.release()
+    net.run(80)
+    net.traffic = False
+    net.settled()
+    assert len(net.moon.of(ev.IkeRekeyed)) == 1
+
+
+def test_hard_lifetime_that_comes_during_the_rekey_does_not_drop_what_the_operator_asked_for():
+    net, held = hard_lifetime_comes_during_a_rekey()
+    net.traffic = False
+    operation = net.moon.engine.delete_child(net.moon.child(), net.now)
+    net.run(10)
+    held.release()
+    net.run(20)
+    assert net.moon.outcome(operation).kind == "deleted"
+    assert not net.moon.plane.known
+    assert not net.sun.plane.known
 
 
 @pytest.mark.parametrize("hard", [False, True])

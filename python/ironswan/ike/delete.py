@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import exchange, ike_rekey
-from ironswan.ike.children import Child, by_outbound_spi, hand_outbound_on, linger, newest, remove, stop_outbound, successor
+from ironswan.ike.children import (
+    Child,
+    by_outbound_spi,
+    hand_outbound_on,
+    linger,
+    newest,
+    remove,
+    stop_outbound,
+    successor,
+)
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.payloads import Payloads
 from ironswan.ike.types import ChildState, IkeState, Outcome
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ChildDeleteTask:
-    """Delete one Child SA, or with `newest` what has replaced it when its turn comes.
+    """Delete one Child SA, or with `follow` what has replaced it when its turn comes.
 
     `replaced`: another one carries its traffic, so what is in flight is still taken.
     """
@@ -32,7 +41,7 @@ class ChildDeleteTask:
     operation: int | None = None
     action: EndAction = EndAction.NONE
     replaced: bool = False
-    newest: bool = False
+    follow: bool = False
 
     @property
     def exchange(self) -> ExchangeType:
@@ -41,7 +50,7 @@ class ChildDeleteTask:
 
     def build(self, sa: IkeSa, now: float) -> Payloads | None:  # noqa: ARG002
         """Names the SPI we receive on; we stop sending before the peer stops receiving."""
-        if self.newest:
+        if self.follow:
             self.child = newest(sa, self.child)
         if self.child.inbound_spi not in sa.children or not self.child.alive:
             self._finish(sa)
@@ -71,11 +80,15 @@ class ChildDeleteTask:
 
 @dataclass(slots=True)
 class IkeDeleteTask:
-    """Delete the IKE SA; always the last request on it (RFC 7296 2.8)."""
+    """Delete the IKE SA; always the last request on it (RFC 7296 2.8).
+
+    `expired`: because it could not be rekeyed, so not if it still is, and children do what their policy says.
+    """
 
     touches_children: ClassVar[bool] = False
     reason: str
     operation: int | None = None
+    expired: bool = False
 
     @property
     def exchange(self) -> ExchangeType:
@@ -87,6 +100,8 @@ class IkeDeleteTask:
         if sa.state is IkeState.ESTABLISHED:
             sa.state = IkeState.DELETING
             for child in sa.children.values():
+                if self.expired and child.usable:
+                    child.delete_action = child.policy.close_action
                 stop_outbound(sa, child)
         return (DeletePayload(Protocol.IKE, ()),)
 
@@ -107,7 +122,7 @@ class IkeDeleteTask:
 def delete_unwanted(sa: IkeSa, child: Child, operation: int, now: float) -> None:
     """The operator wants the child gone, so what a rekey under way makes of it goes too."""
     child.unwanted = child.usable
-    exchange.enqueue(sa, ChildDeleteTask(child, "deleted", operation, newest=child.usable), now)
+    exchange.enqueue(sa, ChildDeleteTask(child, "deleted", operation, follow=child.usable), now)
 
 
 def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> None:
@@ -123,6 +138,12 @@ def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> Non
     for task in waiting:
         task.abandoned(sa, outcome, now)
     exchange.enqueue(sa, IkeDeleteTask(reason, operation), now)
+
+
+def expire_ike(sa: IkeSa, reason: str, now: float) -> None:
+    """An IKE SA that may not be used any longer: before all that waits, but not before an answer to our rekey."""
+    if sa.state is IkeState.ESTABLISHED:
+        exchange.enqueue(sa, IkeDeleteTask(reason, expired=True), now, first=True)
 
 
 def respond_ike(sa: IkeSa, now: float) -> Payloads:

@@ -65,7 +65,7 @@ def _ike_soft(sa: IkeSa, _: int, now: float) -> None:
 
 
 def _ike_hard(sa: IkeSa, _: int, now: float) -> None:
-    delete.delete_ike(sa, "lifetime expired", None, now)
+    delete.expire_ike(sa, "lifetime expired", now)
 
 
 def _linger(sa: IkeSa, _: int, now: float) -> None:  # noqa: ARG001

@@ -249,7 +249,7 @@ def hand_over(sa: IkeSa, heir: IkeSa, now: float) -> None:
     waiting = tuple(sa.queue)
     sa.queue.clear()
     for task in waiting:
-        if isinstance(task, IkeRekeyTask):
+        if isinstance(task, IkeRekeyTask) or (isinstance(task, delete.IkeDeleteTask) and task.expired):
             task.abandoned(sa, Outcome("rekeyed", f"IKE SA {sa.connection.name} rekeyed"), now)
         else:
             heir.queue.append(task)
