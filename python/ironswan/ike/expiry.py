@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ironswan.ike import delete, exchange, nat
+from ironswan.ike import delete, exchange, nat, sa_init
 from ironswan.ike.child_rekey import ChildRekeyTask
 from ironswan.ike.children import remove, start_outbound
 from ironswan.ike.closing import Ending, close_sa
@@ -35,7 +35,7 @@ def expire(context: Context, spi: bytes, key: TimerKey, now: float) -> None:
 
 
 def _retransmit(sa: IkeSa, _: int, now: float) -> None:
-    if sa.retransmit(now):
+    if sa_init.give_up_if_refused(sa, now) or sa.retransmit(now):
         return
     outcome = timed_out(sa)
     close_sa(sa, outcome.message, now, Ending.DEAD, outcome=outcome)
