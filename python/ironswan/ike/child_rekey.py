@@ -206,7 +206,8 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
         # RFC 7296 2.25.1. One whose Delete still waits to be sent is being closed as well.
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)
-    granted = answer(sa, child.policy, payloads, resources.place_of(child), mode=child.mode)
+    place = resources.place_of(child)
+    granted = resources.too_many_replaced(sa) or answer(sa, child.policy, payloads, place, mode=child.mode)
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted
