@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from scenarios import child, connection, established
 
-from ironswan.ike import child_create, resources
+from ironswan.ike import child_create, protect, resources
+from ironswan.ike.children import remove
 from ironswan.ike.delete import ChildDeleteTask
-from ironswan.ike.types import ChildState
+from ironswan.ike.types import ChildState, Datagram
 from ironswan.ike.wanted import WantedChild
-from ironswan.wire.numbers import NotifyType
+from ironswan.policy.transforms import Protocol
+from ironswan.wire.delete import DeletePayload
+from ironswan.wire.numbers import ExchangeType, NotifyType
 
 
 @pytest.fixture
@@ -66,3 +69,61 @@ def test_peer_that_rekeys_and_never_deletes_is_refused_some_time(few, monkeypatc
     assert "resources" in net.sun.reasons()
     states = [c.state for _, c in net.sun.engine._context.children.values()]
     assert states.count(ChildState.INSTALLED) == 1
+
+
+def deletes(net, *spis):
+    """Sun deletes Child SAs by SPIs of its own, whether there are any or not."""
+    [sa] = net.sun.engine._context.sas.values()
+    payload = DeletePayload(Protocol.ESP, tuple(spi.to_bytes(4, "big") for spi in spis))
+    datagrams = protect.seal(sa, ExchangeType.INFORMATIONAL, sa.requests.next_id, (payload,), response=False)
+    sa.requests.next_id += 1
+    for data in datagrams:
+        net.moon.engine.receive(Datagram(net.moon.endpoint, net.sun.endpoint, data), net.now)
+    net.turn(net.moon)
+
+
+def early(net):
+    return [sa.early_deletes for sa in net.moon.engine._context.sas.values()]
+
+
+def test_delete_of_an_sa_that_never_was_does_not_count_for_a_later_one_with_its_spi():
+    net = established(connection((child(), child("two", "10.3.0.0/16", "10.4.0.0/16"))))
+    net.traffic = False
+    deletes(net, net.sun.spis + 1)
+    assert early(net) == [set()]
+    net.run(3600)
+    operation = net.initiate(net.moon, child="two")
+    net.run(5)
+    assert net.moon.outcome(operation).kind == "established"
+    net.consistent()
+
+
+def test_delete_counts_for_the_answer_that_is_awaited_and_no_other():
+    net = established(connection((child(), child("two", "10.3.0.0/16", "10.4.0.0/16"))))
+    net.traffic = False
+    held = net.hold(net.sun)
+    operation = net.initiate(net.moon, child="two")
+    net.run(1)
+    deletes(net, net.sun.spis, net.sun.spis + 1)
+    held.release()
+    net.run(1)
+    assert net.moon.outcome(operation).kind == "closed"
+    [sa] = net.sun.engine._context.sas.values()
+    remove(sa, next(c for c in sa.children.values() if c.policy.name == "two"), "deleted")
+    net.turn(net.sun)
+    again = net.initiate(net.moon, child="two")
+    net.run(5)
+    assert net.moon.outcome(again).kind == "established"
+    net.consistent()
+
+
+def test_deletes_of_sas_that_never_were_are_not_kept_without_end():
+    net = established()
+    net.traffic = False
+    held = net.hold(net.moon)
+    net.moon.engine.rekey_child(net.moon.child(), net.now)
+    net.turn(net.moon)
+    for n in range(20):
+        deletes(net, *range(0x20000000 + n * 100, 0x20000000 + n * 100 + 100))
+    assert [len(each) for each in early(net)] == [64]
+    held.release()

@@ -27,6 +27,9 @@ from ironswan.wire.numbers import ExchangeType
 if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
 
+# One answer makes one Child SA; the others a peer may name are those whose Deletes crossed ours.
+MOST_EARLY_DELETES = 64
+
 
 @dataclass(slots=True)
 class ChildDeleteTask:
@@ -167,11 +170,18 @@ def respond_children(sa: IkeSa, payload: DeletePayload, now: float) -> Payloads:
     for spi in payload.spis:
         child = by_outbound_spi(sa, int.from_bytes(spi, "big"))
         if child is None:
-            sa.early_deletes.add(int.from_bytes(spi, "big"))
+            _remember_early(sa, int.from_bytes(spi, "big"))
         elif child.state is not ChildState.DELETING:
             answered.append(child.inbound_spi.to_bytes(4, "big"))
             _closed_by_peer(sa, child, now)
     return (DeletePayload(Protocol.ESP, tuple(answered)),) if answered else ()
+
+
+def _remember_early(sa: IkeSa, spi: int) -> None:
+    """A Delete of what is not there may have overtaken the answer that makes it, if we asked for one."""
+    making = sa.task is not None and sa.task.touches_children and sa.task.exchange is ExchangeType.CREATE_CHILD_SA
+    if making and len(sa.early_deletes) < MOST_EARLY_DELETES:
+        sa.early_deletes.add(spi)
 
 
 def _closed_by_peer(sa: IkeSa, child: Child, now: float) -> None:

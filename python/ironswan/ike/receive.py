@@ -142,7 +142,6 @@ def _response(sa: IkeSa, opened: Whole, now: float) -> None:
         close_sa(sa, outcome.message, now, Ending.PEER, outcome=outcome)
         return
     task.response(sa, payloads, now)
-    sa.early_deletes.clear()
 
 
 def _unknown_spi(context: Context, head: Header, datagram: Datagram, now: float) -> None:

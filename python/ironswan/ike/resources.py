@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # RFC 9611 6: at least double the number of our own CPUs; a peer that has more of them may have more.
 LEAST_LIMIT = 16
-# Child SAs of an IKE SA: far more than selectors of their own make needed, and few enough that no peer fills our memory.
+# Child SAs of an IKE SA: more than any number of selectors needs, and so few that no peer fills our memory.
 LEAST_CHILDREN = 1024
 # Longer than any implementation waits before it sends a request for the third time.
 CONFIRMED_AFTER = 30.0
@@ -105,7 +105,7 @@ def admit(sa: IkeSa, policy: ChildPolicy, payloads: Payloads) -> Place | Refusal
 
 
 def most_children(sa: IkeSa) -> int:
-    """How many Child SAs a peer may make on an IKE SA: twice what the configured ones need, with one for every worker."""
+    """How many Child SAs a peer may make on an IKE SA: twice what is configured, with one for every worker."""
     each = 1 + max(LEAST_LIMIT, 2 * sa.context.environment.workers)
     return max(LEAST_CHILDREN, 2 * len(sa.connection.children) * each)
 
