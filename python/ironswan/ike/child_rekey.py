@@ -85,17 +85,15 @@ class ChildRekeyTask:
         elif spec.outbound_spi in sa.early_deletes:
             release(sa, self.offer)
             self._deleted_early(sa, now)
-        elif self._lost(sa, spec):
+        elif self._lost(spec):
             self._concede(sa, spec, now)
         else:
             self._take_over(sa, spec, now)
 
-    def _lost(self, sa: IkeSa, spec: ChildSpec) -> bool:
+    def _lost(self, spec: ChildSpec) -> bool:
         """RFC 7296 2.8.1: the SA made with the lowest of the four nonces is closed by who created it."""
-        rival = self.child.rival
-        if rival is None or rival.inbound_spi not in sa.children or not rival.alive:
-            return False
-        return min(spec.nonces) < min(rival.nonces)
+        rival = self.child.live_rival
+        return rival is not None and min(spec.nonces) < min(rival.nonces)
 
     def _concede(self, sa: IkeSa, spec: ChildSpec, now: float) -> None:
         loser = install(sa, spec, now, outbound=False, replaces=self.child)
@@ -132,12 +130,11 @@ class ChildRekeyTask:
             self.child.state = ChildState.INSTALLED
             action = self.child.policy.close_action
             exchange.enqueue(sa, ChildDeleteTask(self.child, "the peer deleted its successor", action=action), now)
-        elif self.child.inbound_spi in sa.children and self.child.rival is None:
+        elif self.child.inbound_spi in sa.children and self.child.live_rival is None:
             remove(sa, self.child, "deleted by the peer", self.child.delete_action)
 
     def _refused(self, sa: IkeSa, failure: NotifyPayload, now: float) -> None:
-        replaced = self.child.rival is not None and self.child.rival.alive
-        needed = self.child.alive and not replaced and not self.child.unwanted
+        needed = self.child.alive and self.child.live_rival is None and not self.child.unwanted
         assert self.offer is not None
         method = retry_method(self.offer, failure)
         if needed and method and self.retries < MAX_KE_RETRIES:
@@ -160,16 +157,19 @@ class ChildRekeyTask:
         sa_init.connect(sa.context, sa.connection, wanted, (sa.local, sa.remote), now)
 
     def _recreate(self, sa: IkeSa) -> None:
-        """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one."""
-        lost = self.child
-        wanted = WantedChild(lost.policy, self.operation, worker=lost.worker, selectors=lost.selectors)
+        """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one.
+
+        Whoever starts the child because of its `close_action` joins this operation, and goes on should it fail.
+        """
+        lost, operation = self.child, self.operation or sa.context.operations.begin()
+        wanted = WantedChild(lost.policy, operation, worker=lost.worker, selectors=lost.selectors)
         sa.queue.appendleft(ChildCreateTask(wanted))
-        remove(sa, lost, "the peer no longer had it")
+        remove(sa, lost, "the peer no longer had it", lost.policy.close_action)
 
     def _failed(self, sa: IkeSa, outcome: Outcome, now: float) -> None:
         """Not by us: if the peer did it, all is well; if the SA lives, try later, until its hard lifetime ends it."""
         child = self.child
-        if child.rival is not None and child.rival.alive:
+        if child.live_rival is not None:
             if child.alive:
                 child.state = ChildState.REKEYED
             outcome = Outcome("rekeyed", f"child {child.policy.name} rekeyed by the peer at the same time")
@@ -202,7 +202,7 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
         return Refusal(
             NotifyType.CHILD_SA_NOT_FOUND, Because.CHILD_NOT_FOUND, detail, protocol=Protocol.ESP, spi=rekey.spi
         )
-    if not child.usable or child.unwanted or child.rival is not None:
+    if not child.usable or child.unwanted or child.live_rival is not None:
         # RFC 7296 2.25.1. One whose Delete still waits to be sent is being closed as well.
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)

@@ -80,6 +80,11 @@ class Child:
         return self.state is not ChildState.DELETED
 
     @property
+    def live_rival(self) -> Child | None:
+        """The peer's SA made from this one, unless it is gone again."""
+        return self.rival if self.rival is not None and self.rival.alive else None
+
+    @property
     def selectors(self) -> tuple[tuple[TrafficSelector, ...], tuple[TrafficSelector, ...]]:
         """Our side and the peer's."""
         return self.ts_local, self.ts_remote
