@@ -8,7 +8,12 @@ import pytest
 from scenarios import child, connection, esp, established, mirrored, network
 
 from ironswan.ike import events as ev
+from ironswan.ike import exchange, ike_rekey, requests
+from ironswan.ike.informational import LivenessTask
+from ironswan.ike.refusal import Refusal
+from ironswan.ike.types import Because
 from ironswan.policy.connection import EndAction
+from ironswan.wire.numbers import NotifyType
 
 
 def test_a_day_of_hourly_rekeys_loses_no_packet_and_leaves_nothing_behind():
@@ -157,10 +162,6 @@ def test_temporary_failure_is_not_retried_at_once():
 
 def test_peer_without_additional_child_sas_gets_a_new_ike_sa(monkeypatch):
     """I90: the new IKE SA and its child stand before the old ones go."""
-    from ironswan.ike import requests
-    from ironswan.ike.refusal import Refusal
-    from ironswan.ike.types import Because
-
     net = established()
     refusal = Refusal(35, Because.COLLISION, "minimal implementation")
     monkeypatch.setattr(requests, "_create_child_sa", lambda sa, payloads, now: refusal)
@@ -170,3 +171,58 @@ def test_peer_without_additional_child_sas_gets_a_new_ike_sa(monkeypatch):
     assert [sa.state for sa in net.moon.engine.snapshot(net.now)] == ["established"]
     assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
     assert set(net.moon.plane.current) == set(net.sun.plane.current) == {"net"}
+
+
+@pytest.fixture(params=["moon", "sun"])
+def many_requests(request):
+    """Both sides are established, and one of them has sent so many requests; it checks liveness every minute."""
+    net = established(connection(dpd_delay=60.0), mirrored(connection()))
+    net.traffic = False
+    sender, other = (net.moon, net.sun) if request.param == "moon" else (net.sun, net.moon)
+    [ours], [theirs] = (host.engine._context.sas.values() for host in (sender, other))
+
+    def sent(count):
+        ours.requests.next_id = theirs.responses.expected_id = count
+        exchange.enqueue(ours, LivenessTask(), net.now)
+        net.run(1)
+
+    return net, sent
+
+
+def test_ike_sa_is_rekeyed_long_before_message_ids_run_out(many_requests):
+    """I24: both counters start at 0 on the new one."""
+    net, sent = many_requests
+    sent(2**31 - 2)
+    assert not net.moon.of(ev.IkeRekeyed)
+    sent(2**31 - 1)
+    net.run(100)
+    assert net.moon.of(ev.IkeRekeyed)
+    net.settled()
+    for host in net.hosts:
+        [sa] = host.engine._context.sas.values()
+        assert max(sa.requests.next_id, sa.responses.expected_id) < 10
+
+
+def test_ike_sa_that_the_peer_will_not_rekey_is_tried_again_now_and_then(many_requests, monkeypatch):
+    net, sent = many_requests
+    refusal = Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, "not now")
+    monkeypatch.setattr(ike_rekey, "respond", lambda sa, payloads, now: refusal)
+    sent(2**31)
+    net.run(100)
+    asked = sum(host.reasons().count("collision") for host in net.hosts)
+    assert 4 <= asked <= 22
+    monkeypatch.undo()
+    net.run(60)
+    net.settled()
+    assert net.moon.of(ev.IkeRekeyed)
+
+
+def test_ike_sa_that_cannot_be_rekeyed_is_deleted_before_message_ids_run_out(many_requests, monkeypatch):
+    """I24."""
+    net, sent = many_requests
+    refusal = Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, "not now")
+    monkeypatch.setattr(ike_rekey, "respond", lambda sa, payloads, now: refusal)
+    sent(2**32 - 2**16)
+    net.run(10)
+    assert not net.moon.engine.snapshot(net.now)
+    assert not net.sun.engine.snapshot(net.now)

@@ -145,7 +145,7 @@ def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> Non
 
 def expire_ike(sa: IkeSa, reason: str, now: float) -> None:
     """An IKE SA that may not be used any longer: before all that waits, but not before an answer to our rekey."""
-    if sa.state is IkeState.ESTABLISHED:
+    if sa.state is IkeState.ESTABLISHED and not any(isinstance(task, IkeDeleteTask) for task in sa.queue):
         exchange.enqueue(sa, IkeDeleteTask(reason, expired=True), now, first=True)
 
 

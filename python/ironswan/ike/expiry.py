@@ -16,7 +16,7 @@ from ironswan.ike.lifetime import arm_liveness
 from ironswan.ike.outcomes import timed_out
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import ChildState, IkeState, Outcome
-from ironswan.ike.window import REKEY_AT_MESSAGE_ID
+from ironswan.ike.window import CLOSE_AT_MESSAGE_ID, REKEY_AT_MESSAGE_ID
 
 if TYPE_CHECKING:
     from ironswan.ike.context import Context
@@ -112,10 +112,14 @@ def _child_confirm(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001
         start_outbound(sa, child)
 
 
-def message_ids_run_out(sa: IkeSa, now: float) -> None:
-    """RFC 7296 2.2: a new IKE SA long before Message IDs wrap."""
-    if max(sa.requests.next_id, sa.responses.expected_id) >= REKEY_AT_MESSAGE_ID and sa.task is None:
-        _ike_soft(sa, 0, now)
+def message_ids_used(sa: IkeSa, now: float) -> None:
+    """After each message: a new IKE SA before Message IDs run out, or at the end of them none (RFC 7296 2.2)."""
+    highest = max(sa.requests.next_id, sa.responses.expected_id)
+    if highest >= CLOSE_AT_MESSAGE_ID:
+        delete.expire_ike(sa, "its message ids are used up", now)
+    elif highest >= REKEY_AT_MESSAGE_ID and not sa.rekey_due:
+        sa.rekey_due = True
+        sa.arm(TimerKind.IKE_SOFT, now)
 
 
 _HANDLERS: dict[TimerKind, Callable[[IkeSa, int, float], None]] = {

@@ -105,7 +105,7 @@ class IkeRekeyTask:
         return fresh
 
     def _lost(self, sa: IkeSa, fresh: IkeSa) -> bool:
-        """RFC 7296 2.8.2: the IKE SA made with the lowest of the four nonces loses, and ours where the other is in use."""
+        """RFC 7296 2.8.2: the IKE SA made with the lowest of the four nonces loses; ours too if the other is in use."""
         if sa.state is IkeState.REKEYED:
             return True
         rival = live_rival(sa)
