@@ -11,6 +11,7 @@ import pytest
 from scenarios import child, connection, esp, established, mirrored
 
 from ironswan.ike import events as ev
+from ironswan.ike.children import remove
 from ironswan.policy.connection import EndAction
 
 LOWEST = {
@@ -159,8 +160,6 @@ def test_child_the_peer_lost_is_created_anew():
     net.traffic = False
     sun = net.sun.engine._context
     [(sa, lost)] = sun.children.values()
-    from ironswan.ike.children import remove
-
     remove(sa, lost, "forgotten")
     net.turn(net.sun)
     operation = rekey(net, net.moon)
@@ -169,6 +168,34 @@ def test_child_the_peer_lost_is_created_anew():
     assert "child_not_found" in net.sun.reasons()
     net.consistent()
     assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
+
+
+def lost_by_the_peer(action):
+    """Moon has just learned that sun has lost the child, whose close_action is `action`."""
+    net = established(connection((child(close_action=action),)))
+    net.traffic = False
+    [(sa, lost)] = net.sun.engine._context.children.values()
+    remove(sa, lost, "forgotten")
+    net.turn(net.sun)
+    rekey(net, net.moon)
+    net.run(20, until=lambda: bool(net.moon.of(ev.ChildRemoved)))
+    return net
+
+
+@pytest.mark.parametrize("action", EndAction)
+def test_child_the_peer_lost_ends_as_its_policy_says(action):
+    """It is asked for anew at once; the policy decides about further attempts should that fail."""
+    net = lost_by_the_peer(action)
+    assert [e.end_action for e in net.moon.of(ev.ChildRemoved)] == [action]
+
+
+def test_child_the_peer_lost_is_created_once_though_its_policy_asks_for_it_too():
+    net = lost_by_the_peer(EndAction.START)
+    operation = net.initiate(net.moon)
+    net.run(20)
+    assert net.moon.outcome(operation).kind == "established"
+    assert net.moon.plane.installed == 2
+    net.consistent()
 
 
 def test_peer_that_deletes_the_old_sa_itself_before_it_answers():

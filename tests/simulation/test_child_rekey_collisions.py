@@ -12,6 +12,8 @@ from scenarios import child, connection, esp, established, mirrored
 from test_child_rekey import LOWEST, MOON_LOSES, PFS, colliding, finish, rekey, sides
 
 from ironswan.ike import events as ev
+from ironswan.ike import exchange
+from ironswan.ike.informational import LivenessTask
 
 
 @pytest.mark.parametrize("lowest", LOWEST)
@@ -255,3 +257,30 @@ def test_collision_in_which_the_peer_deletes_the_old_sa_itself(lowest):
     net.consistent()
     assert len(net.moon.plane.known) == len(net.sun.plane.known) == 1
     assert set(net.moon.plane.current) == set(net.sun.plane.current) == {"net"}
+
+
+def rekey_everything(net, host):
+    """What `ironswan rekey` asks for."""
+    installed = [c.id for sa in host.engine.snapshot(net.now) for c in sa.children if c.state == "installed"]
+    for number in installed:
+        host.engine.rekey_child(number, net.now)
+    net.turn(host)
+
+
+@pytest.mark.parametrize("lowest", LOWEST)
+@pytest.mark.parametrize("asked", ["loser", "winner"])
+def test_sa_that_lost_a_collision_is_not_rekeyed_while_its_delete_waits(lowest, asked):
+    """On the loser's side another request comes first, which gets lost; the winner has the redundant SA until then."""
+    net, from_moon, from_sun, _ = colliding(lowest)
+    loser, winner = (net.moon, net.sun) if MOON_LOSES[lowest] else (net.sun, net.moon)
+    [sa] = loser.engine._context.sas.values()
+    exchange.enqueue(sa, LivenessTask(), net.now)
+    for _ in range(2):
+        from_moon.deliver()
+        from_sun.deliver()
+    assert "collision" in loser.reasons()
+    (from_moon if loser is net.moon else from_sun).drop(-1)
+    rekey_everything(net, loser if asked == "loser" else winner)
+    finish(net, from_moon, from_sun)
+    net.run(20)
+    net.settled()

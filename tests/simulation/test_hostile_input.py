@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from scenarios import established, network
+from scenarios import connection, established, network
 from simulator import endpoint
 
 from ironswan.ike import events as ev
 from ironswan.ike.types import Datagram
+from ironswan.wire.message import write_message
+from ironswan.wire.notify import NotifyPayload
 
 QUIET = (ev.Rejected,)
 
@@ -204,11 +206,63 @@ def test_invalid_public_value_in_the_first_request_is_met_with_silence():
     assert net.sun.reasons() == ["bad_ke"]
 
 
+def forged_refusal(net, notify):
+    """An unprotected error in answer to moon's first request, from wherever."""
+    [sa] = net.moon.engine._context.sas.values()
+    data = write_message(
+        sa.spi_i, bytes(8), 34, initiator=False, response=True, message_id=0, payloads=(NotifyPayload(notify),)
+    )  # fmt: skip
+    return Datagram(net.moon.endpoint, endpoint("203.0.113.9"), data)
+
+
+@pytest.mark.parametrize("notify", [7, 14, 24, 9999])
+def test_forged_refusal_does_not_keep_the_peers_answer_from_being_heard(notify):
+    """RFC 7296 2.21.1: errors in answer to IKE_SA_INIT are not protected, those of unknown types neither."""
+    net = network(connection(keyingtries=1))
+    operation = net.initiate(net.moon)
+    held = net.hold(net.sun)
+    net.run(1)
+    for _ in range(3):
+        net.moon.engine.receive(forged_refusal(net, notify), net.now)
+        net.turn(net.moon)
+    net.run(1)
+    assert net.moon.outcome(operation) is None
+    held.release()
+    net.run(2)
+    assert net.moon.outcome(operation).kind == "established"
+    assert net.moon.reasons() == ["peer_refused"]
+
+
+def test_refusal_ends_the_attempt_when_no_better_answer_comes_before_the_next_retransmission():
+    net = network(connection(keyingtries=0))
+    operation = net.initiate(net.moon)
+    net.hold(net.sun)
+    net.run(1)
+    net.moon.engine.receive(forged_refusal(net, 14), net.now)
+    net.run(4)
+    assert net.moon.outcome(operation).notify == 14
+    assert [host for _, host, _ in net.sent].count(net.moon) == 1
+    assert not net.moon.engine.snapshot(net.now)
+    assert net.moon.engine.next_deadline() is None
+
+
+def test_refusal_counts_for_the_request_it_answers_and_not_for_the_one_with_a_cookie():
+    net = network(connection(keyingtries=1))
+    operation = net.initiate(net.moon)
+    net.hold(net.sun)
+    net.run(1)
+    net.moon.engine.receive(forged_refusal(net, 14), net.now)
+    [sa] = net.moon.engine._context.sas.values()
+    cookie = write_message(
+        sa.spi_i, bytes(8), 34, initiator=False, response=True, message_id=0, payloads=(NotifyPayload(16390, b"c"),)
+    )
+    net.moon.engine.receive(Datagram(net.moon.endpoint, net.sun.endpoint, cookie), net.now)
+    net.run(20)
+    assert net.moon.outcome(operation) is None
+
+
 def test_endless_cookie_and_key_exchange_retries_are_cut_short():
     """I32: a forger that always asks for another cookie costs a bounded number of requests."""
-    from ironswan.wire.message import write_message
-    from ironswan.wire.notify import NotifyPayload
-
     net = network()
     net.initiate(net.moon)
     held = net.hold(net.moon)

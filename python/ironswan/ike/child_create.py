@@ -209,7 +209,7 @@ def grant(sa: IkeSa, payloads: Payloads, *, in_auth: bool = False) -> tuple[Chil
 
 def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads | Refusal:
     """Grant one more Child SA."""
-    granted = grant(sa, payloads)
+    granted = resources.too_many(sa) or grant(sa, payloads)
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted

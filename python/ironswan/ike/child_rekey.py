@@ -50,11 +50,14 @@ class ChildRekeyTask:
     def build(self, sa: IkeSa, now: float) -> Payloads | None:
         """N(REKEY_SA) with the SPI we receive on; the selectors in use, never fewer (RFC 7296 2.9.2)."""
         child = self.child
-        if child.inbound_spi not in sa.children or child.state not in (ChildState.INSTALLED, ChildState.REKEYING):
+        if child.inbound_spi not in sa.children or not child.usable:
             self._finish(sa, Outcome("closed", f"child {child.policy.name} is already replaced or gone"))
             return None
-        if child.waiting:
-            # The peer may not know this SA yet: its own rekey, which made it, is not over.
+        if child.unwanted:
+            self._finish(sa, Outcome("closed", f"child {child.policy.name} is to be deleted"))
+            return None
+        if not child.outbound:
+            # The peer's rekey, which made it or is about to end it, is not over: it waits to be sent on, or is idle.
             sa.arm(TimerKind.CHILD_SOFT, now + RETRY_AFTER, child.inbound_spi)
             self._finish(sa, Outcome("closed", f"the peer is rekeying child {child.policy.name} just now"))
             return None
@@ -82,21 +85,20 @@ class ChildRekeyTask:
         elif spec.outbound_spi in sa.early_deletes:
             release(sa, self.offer)
             self._deleted_early(sa, now)
-        elif self._lost(sa, spec):
+        elif self._lost(spec):
             self._concede(sa, spec, now)
         else:
             self._take_over(sa, spec, now)
 
-    def _lost(self, sa: IkeSa, spec: ChildSpec) -> bool:
+    def _lost(self, spec: ChildSpec) -> bool:
         """RFC 7296 2.8.1: the SA made with the lowest of the four nonces is closed by who created it."""
-        rival = self.child.rival
-        if rival is None or rival.inbound_spi not in sa.children or not rival.alive:
-            return False
-        return min(spec.nonces) < min(rival.nonces)
+        rival = self.child.live_rival
+        return rival is not None and min(spec.nonces) < min(rival.nonces)
 
     def _concede(self, sa: IkeSa, spec: ChildSpec, now: float) -> None:
         loser = install(sa, spec, now, outbound=False, replaces=self.child)
-        loser.waiting = False
+        # At once, though its Delete may have to wait: nobody is to rekey it or send on it meanwhile.
+        loser.state, loser.waiting = ChildState.DELETING, False
         if self.child.alive:
             self.child.state = ChildState.REKEYED
         else:
@@ -128,20 +130,19 @@ class ChildRekeyTask:
             self.child.state = ChildState.INSTALLED
             action = self.child.policy.close_action
             exchange.enqueue(sa, ChildDeleteTask(self.child, "the peer deleted its successor", action=action), now)
-        elif self.child.inbound_spi in sa.children and self.child.rival is None:
+        elif self.child.inbound_spi in sa.children and self.child.live_rival is None:
             remove(sa, self.child, "deleted by the peer", self.child.delete_action)
 
     def _refused(self, sa: IkeSa, failure: NotifyPayload, now: float) -> None:
-        replaced = self.child.rival is not None and self.child.rival.alive
-        serves_all = self.child.worker is None
+        needed = self.child.alive and self.child.live_rival is None and not self.child.unwanted
         assert self.offer is not None
         method = retry_method(self.offer, failure)
-        if self.child.alive and not replaced and method and self.retries < MAX_KE_RETRIES:
+        if needed and method and self.retries < MAX_KE_RETRIES:
             self.method, self.retries = method, self.retries + 1
             exchange.enqueue(sa, self, now, first=True)
-        elif failure.type == NotifyType.NO_ADDITIONAL_SAS and serves_all and self.child.alive and not replaced:
+        elif needed and failure.type == NotifyType.NO_ADDITIONAL_SAS and self.child.worker is None:
             self._start_over(sa, now)
-        elif failure.type == NotifyType.CHILD_SA_NOT_FOUND and self.child.alive and not replaced:
+        elif needed and failure.type == NotifyType.CHILD_SA_NOT_FOUND:
             self._recreate(sa)
         else:
             self._failed(
@@ -156,16 +157,19 @@ class ChildRekeyTask:
         sa_init.connect(sa.context, sa.connection, wanted, (sa.local, sa.remote), now)
 
     def _recreate(self, sa: IkeSa) -> None:
-        """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one."""
-        lost = self.child
-        wanted = WantedChild(lost.policy, self.operation, worker=lost.worker, selectors=lost.selectors)
+        """RFC 7296 2.25: the peer has lost it; drop it silently and ask for a new one.
+
+        Whoever starts the child because of its `close_action` joins this operation, and goes on should it fail.
+        """
+        lost, operation = self.child, self.operation or sa.context.operations.begin()
+        wanted = WantedChild(lost.policy, operation, worker=lost.worker, selectors=lost.selectors)
         sa.queue.appendleft(ChildCreateTask(wanted))
-        remove(sa, lost, "the peer no longer had it")
+        remove(sa, lost, "the peer no longer had it", lost.policy.close_action)
 
     def _failed(self, sa: IkeSa, outcome: Outcome, now: float) -> None:
         """Not by us: if the peer did it, all is well; if the SA lives, try later, until its hard lifetime ends it."""
         child = self.child
-        if child.rival is not None and child.rival.alive:
+        if child.live_rival is not None:
             if child.alive:
                 child.state = ChildState.REKEYED
             outcome = Outcome("rekeyed", f"child {child.policy.name} rekeyed by the peer at the same time")
@@ -198,10 +202,12 @@ def respond(sa: IkeSa, rekey: NotifyPayload, payloads: Payloads, now: float) -> 
         return Refusal(
             NotifyType.CHILD_SA_NOT_FOUND, Because.CHILD_NOT_FOUND, detail, protocol=Protocol.ESP, spi=rekey.spi
         )
-    if child.state not in (ChildState.INSTALLED, ChildState.REKEYING) or child.rival is not None:
+    if not child.usable or child.unwanted or child.live_rival is not None:
+        # RFC 7296 2.25.1. One whose Delete still waits to be sent is being closed as well.
         detail = f"child {child.policy.name} is being deleted or already rekeyed"
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, detail)
-    granted = answer(sa, child.policy, payloads, resources.place_of(child), mode=child.mode)
+    place = resources.place_of(child)
+    granted = resources.too_many_replaced(sa) or answer(sa, child.policy, payloads, place, mode=child.mode)
     if isinstance(granted, Refusal):
         return granted
     spec, reply = granted

@@ -44,6 +44,7 @@ class Child:
 
     `replaces` is the SA this one was made to replace; `rival` the SA the peer made from this one while our own rekey of
     it was under way; `outbound` whether we send on it; `waiting` whether we are to, once the peer is known to receive.
+    `unwanted`: the operator wants it gone, with what our rekey of it makes.
 
     `worker` has it for its own. `per_resource`: both sides agreed that there may be such beside this one, which is for
     all; `full`: the peer wants no more of them (RFC 9611).
@@ -70,13 +71,18 @@ class Child:
     state: ChildState = ChildState.INSTALLED
     replaces: Child | None = None
     rival: Child | None = None
-    delete_reason: str = ""
+    unwanted: bool = False
     delete_action: EndAction = EndAction.NONE
 
     @property
     def alive(self) -> bool:
         """Whether the peer still has it, as far as we know."""
         return self.state is not ChildState.DELETED
+
+    @property
+    def live_rival(self) -> Child | None:
+        """The peer's SA made from this one, unless it is gone again."""
+        return self.rival if self.rival is not None and self.rival.alive else None
 
     @property
     def selectors(self) -> tuple[tuple[TrafficSelector, ...], tuple[TrafficSelector, ...]]:
@@ -199,6 +205,13 @@ def successor(sa: IkeSa, child: Child) -> Child | None:
         )
     ]
     return max(family, key=lambda other: (other.outbound, other.id), default=None)
+
+
+def newest(sa: IkeSa, child: Child) -> Child:
+    """What carries the traffic of this SA now: itself, or what it was replaced by meanwhile."""
+    while not child.usable and (follower := successor(sa, child)) is not None:
+        child = follower
+    return child
 
 
 def hand_outbound_on(sa: IkeSa, child: Child) -> Child | None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.ike import exchange, ike_rekey
-from ironswan.ike.children import Child, by_outbound_spi, hand_outbound_on, linger, remove, stop_outbound, successor
+from ironswan.ike.children import (
+    Child,
+    by_outbound_spi,
+    hand_outbound_on,
+    linger,
+    newest,
+    remove,
+    stop_outbound,
+    successor,
+)
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.payloads import Payloads
 from ironswan.ike.types import ChildState, IkeState, Outcome
@@ -18,10 +27,16 @@ from ironswan.wire.numbers import ExchangeType
 if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
 
+# One answer makes one Child SA; the others a peer may name are those whose Deletes crossed ours.
+MOST_EARLY_DELETES = 64
+
 
 @dataclass(slots=True)
 class ChildDeleteTask:
-    """Delete one Child SA. `replaced`: another one carries its traffic, so what is in flight is still taken."""
+    """Delete one Child SA, or with `follow` what has replaced it when its turn comes.
+
+    `replaced`: another one carries its traffic, so what is in flight is still taken.
+    """
 
     touches_children: ClassVar[bool] = True
     child: Child
@@ -29,6 +44,7 @@ class ChildDeleteTask:
     operation: int | None = None
     action: EndAction = EndAction.NONE
     replaced: bool = False
+    follow: bool = False
 
     @property
     def exchange(self) -> ExchangeType:
@@ -37,6 +53,8 @@ class ChildDeleteTask:
 
     def build(self, sa: IkeSa, now: float) -> Payloads | None:  # noqa: ARG002
         """Names the SPI we receive on; we stop sending before the peer stops receiving."""
+        if self.follow:
+            self.child = newest(sa, self.child)
         if self.child.inbound_spi not in sa.children or not self.child.alive:
             self._finish(sa)
             return None
@@ -65,11 +83,15 @@ class ChildDeleteTask:
 
 @dataclass(slots=True)
 class IkeDeleteTask:
-    """Delete the IKE SA; always the last request on it (RFC 7296 2.8)."""
+    """Delete the IKE SA; always the last request on it (RFC 7296 2.8).
+
+    `expired`: because it could not be rekeyed, so not if it still is, and children do what their policy says.
+    """
 
     touches_children: ClassVar[bool] = False
     reason: str
     operation: int | None = None
+    expired: bool = False
 
     @property
     def exchange(self) -> ExchangeType:
@@ -81,6 +103,8 @@ class IkeDeleteTask:
         if sa.state is IkeState.ESTABLISHED:
             sa.state = IkeState.DELETING
             for child in sa.children.values():
+                if self.expired and child.usable:
+                    child.delete_action = child.policy.close_action
                 stop_outbound(sa, child)
         return (DeletePayload(Protocol.IKE, ()),)
 
@@ -98,10 +122,10 @@ class IkeDeleteTask:
         sa.context.operations.finish(self.operation, Outcome("deleted", text))
 
 
-def delete_child(sa: IkeSa, child: Child, task: ChildDeleteTask, now: float) -> None:
-    """Queue the deletion of a child, once."""
-    child.delete_reason = task.reason
-    exchange.enqueue(sa, task, now)
+def delete_unwanted(sa: IkeSa, child: Child, operation: int, now: float) -> None:
+    """The operator wants the child gone, so what a rekey under way makes of it goes too."""
+    child.unwanted = child.usable
+    exchange.enqueue(sa, ChildDeleteTask(child, "deleted", operation, follow=child.usable), now)
 
 
 def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> None:
@@ -117,6 +141,12 @@ def delete_ike(sa: IkeSa, reason: str, operation: int | None, now: float) -> Non
     for task in waiting:
         task.abandoned(sa, outcome, now)
     exchange.enqueue(sa, IkeDeleteTask(reason, operation), now)
+
+
+def expire_ike(sa: IkeSa, reason: str, now: float) -> None:
+    """An IKE SA that may not be used any longer: before all that waits, but not before an answer to our rekey."""
+    if sa.state is IkeState.ESTABLISHED and not any(isinstance(task, IkeDeleteTask) for task in sa.queue):
+        exchange.enqueue(sa, IkeDeleteTask(reason, expired=True), now, first=True)
 
 
 def respond_ike(sa: IkeSa, now: float) -> Payloads:
@@ -140,11 +170,18 @@ def respond_children(sa: IkeSa, payload: DeletePayload, now: float) -> Payloads:
     for spi in payload.spis:
         child = by_outbound_spi(sa, int.from_bytes(spi, "big"))
         if child is None:
-            sa.early_deletes.add(int.from_bytes(spi, "big"))
+            _remember_early(sa, int.from_bytes(spi, "big"))
         elif child.state is not ChildState.DELETING:
             answered.append(child.inbound_spi.to_bytes(4, "big"))
             _closed_by_peer(sa, child, now)
     return (DeletePayload(Protocol.ESP, tuple(answered)),) if answered else ()
+
+
+def _remember_early(sa: IkeSa, spi: int) -> None:
+    """A Delete of what is not there may have overtaken the answer that makes it, if we asked for one."""
+    making = sa.task is not None and sa.task.touches_children and sa.task.exchange is ExchangeType.CREATE_CHILD_SA
+    if making and len(sa.early_deletes) < MOST_EARLY_DELETES:
+        sa.early_deletes.add(spi)
 
 
 def _closed_by_peer(sa: IkeSa, child: Child, now: float) -> None:

@@ -36,4 +36,5 @@ def send(sa: IkeSa, task: Task, now: float) -> None:
         return
     datagrams = protect.seal(sa, task.exchange, sa.requests.next_id, payloads, response=False)
     sa.requests.open(task.exchange, task, datagrams)
+    sa.early_deletes.clear()
     sa.sent_request(datagrams, now)

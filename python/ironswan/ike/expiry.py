@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ironswan.ike import delete, exchange, nat
+from ironswan.ike import delete, exchange, nat, sa_init
 from ironswan.ike.child_rekey import ChildRekeyTask
 from ironswan.ike.children import remove, start_outbound
 from ironswan.ike.closing import Ending, close_sa
@@ -16,7 +16,7 @@ from ironswan.ike.lifetime import arm_liveness
 from ironswan.ike.outcomes import timed_out
 from ironswan.ike.timers import TimerKind
 from ironswan.ike.types import ChildState, IkeState, Outcome
-from ironswan.ike.window import REKEY_AT_MESSAGE_ID
+from ironswan.ike.window import CLOSE_AT_MESSAGE_ID, REKEY_AT_MESSAGE_ID
 
 if TYPE_CHECKING:
     from ironswan.ike.context import Context
@@ -35,7 +35,7 @@ def expire(context: Context, spi: bytes, key: TimerKey, now: float) -> None:
 
 
 def _retransmit(sa: IkeSa, _: int, now: float) -> None:
-    if sa.retransmit(now):
+    if sa_init.give_up_if_refused(sa, now) or sa.retransmit(now):
         return
     outcome = timed_out(sa)
     close_sa(sa, outcome.message, now, Ending.DEAD, outcome=outcome)
@@ -65,7 +65,7 @@ def _ike_soft(sa: IkeSa, _: int, now: float) -> None:
 
 
 def _ike_hard(sa: IkeSa, _: int, now: float) -> None:
-    delete.delete_ike(sa, "lifetime expired", None, now)
+    delete.expire_ike(sa, "lifetime expired", now)
 
 
 def _linger(sa: IkeSa, _: int, now: float) -> None:  # noqa: ARG001
@@ -97,7 +97,7 @@ def child_hard(sa: IkeSa, spi: int, now: float) -> None:
     if child is not None and child.state is not ChildState.DELETED:
         replaced = child.state is ChildState.REKEYED
         task = ChildDeleteTask(child, "lifetime expired", action=child.policy.close_action, replaced=replaced)
-        delete.delete_child(sa, child, task, now)
+        exchange.enqueue(sa, task, now)
 
 
 def _child_linger(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001
@@ -112,10 +112,14 @@ def _child_confirm(sa: IkeSa, spi: int, now: float) -> None:  # noqa: ARG001
         start_outbound(sa, child)
 
 
-def message_ids_run_out(sa: IkeSa, now: float) -> None:
-    """RFC 7296 2.2: a new IKE SA long before Message IDs wrap."""
-    if max(sa.requests.next_id, sa.responses.expected_id) >= REKEY_AT_MESSAGE_ID and sa.task is None:
-        _ike_soft(sa, 0, now)
+def message_ids_used(sa: IkeSa, now: float) -> None:
+    """After each message: a new IKE SA before Message IDs run out, or at the end of them none (RFC 7296 2.2)."""
+    highest = max(sa.requests.next_id, sa.responses.expected_id)
+    if highest >= CLOSE_AT_MESSAGE_ID:
+        delete.expire_ike(sa, "its message ids are used up", now)
+    elif highest >= REKEY_AT_MESSAGE_ID and not sa.rekey_due:
+        sa.rekey_due = True
+        sa.arm(TimerKind.IKE_SOFT, now)
 
 
 _HANDLERS: dict[TimerKind, Callable[[IkeSa, int, float], None]] = {

@@ -105,11 +105,11 @@ class IkeRekeyTask:
         return fresh
 
     def _lost(self, sa: IkeSa, fresh: IkeSa) -> bool:
-        """RFC 7296 2.8.2: the IKE SA made with the lowest of the four nonces loses."""
-        rival = sa.collision
-        if rival is None or rival.state is IkeState.CLOSED:
-            return False
-        return rival.state is IkeState.ESTABLISHED or min(fresh.rekey_nonces) < min(rival.rekey_nonces)
+        """RFC 7296 2.8.2: the IKE SA made with the lowest of the four nonces loses; ours too if the other is in use."""
+        if sa.state is IkeState.REKEYED:
+            return True
+        rival = live_rival(sa)
+        return rival is not None and min(fresh.rekey_nonces) < min(rival.rekey_nonces)
 
     def _take_over(self, sa: IkeSa, fresh: IkeSa, now: float) -> None:
         hand_over(sa, fresh, now)
@@ -164,7 +164,7 @@ def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads | Refusal:
     if offer is None or key is None or nonce is None or not 16 <= len(nonce.data) <= 256:
         detail = "the request to rekey the IKE SA lacks SA, KE or a proper Nonce"
         return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, detail, fatal=True)
-    if _children_pending(sa) or sa.collision is not None:
+    if _children_pending(sa) or live_rival(sa) is not None:
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, "Child SA work is pending on this IKE SA")
     selected = select(sa.connection.proposals, tuple(p for p in offer.proposals if valid_spi(p.spi)))
     if isinstance(selected, Mismatch):
@@ -228,6 +228,12 @@ def _derive(sa: IkeSa, fresh: IkeSa, shared: bytes, nonce_i: bytes, nonce_r: byt
     )
 
 
+def live_rival(sa: IkeSa) -> IkeSa | None:
+    """The IKE SA the peer made from this one while we were rekeying it, unless it is gone again."""
+    rival = sa.collision
+    return rival if rival is not None and rival.state is not IkeState.CLOSED else None
+
+
 def heir_of(sa: IkeSa) -> IkeSa | None:
     """The peer's rekeyed IKE SA that still waits to take over from this one."""
     rival = sa.collision
@@ -249,7 +255,7 @@ def hand_over(sa: IkeSa, heir: IkeSa, now: float) -> None:
     waiting = tuple(sa.queue)
     sa.queue.clear()
     for task in waiting:
-        if isinstance(task, IkeRekeyTask):
+        if isinstance(task, IkeRekeyTask) or (isinstance(task, delete.IkeDeleteTask) and task.expired):
             task.abandoned(sa, Outcome("rekeyed", f"IKE SA {sa.connection.name} rekeyed"), now)
         else:
             heir.queue.append(task)

@@ -34,7 +34,9 @@ def initiate(
     if under_way is not None:
         return under_way
     operation = context.operations.begin(max(1, len(policies)))
-    wanted = [WantedChild(policy, operation, packet) for policy in policies]
+    wanted = _missing(context, connection_name, [WantedChild(policy, operation, packet) for policy in policies])
+    if policies and not wanted:
+        return operation
     sa = _usable(context, connection_name)
     if sa is None:
         sa_init.connect(context, connection, wanted, endpoints, now, operation=None if wanted else operation)
@@ -59,6 +61,21 @@ def _refused(context: Context, text: str) -> int:
     operation = context.operations.begin()
     context.operations.finish(operation, Outcome("local_refused", text))
     return operation
+
+
+def _missing(context: Context, connection_name: str, wanted: list[WantedChild]) -> list[WantedChild]:
+    """Those that are not up; with a peer that makes one Child SA an IKE SA, each may be on another one."""
+    standing = [
+        sa for sa in context.sas.values() if sa.connection.name == connection_name and sa.state is IkeState.ESTABLISHED
+    ]
+    missing = []
+    for each in wanted:
+        if any(live_child(sa, each.policy.name) for sa in standing):
+            text = f"child {each.policy.name} is already established"
+            context.operations.finish(each.operation, Outcome("established", text))
+        else:
+            missing.append(each)
+    return missing
 
 
 def _usable(context: Context, connection_name: str) -> IkeSa | None:
@@ -99,10 +116,7 @@ def _join(sa: IkeSa, wanted: list[WantedChild], operation: int, now: float) -> N
     if not wanted:
         operations.finish(operation, Outcome("established", f"IKE SA {sa.connection.name} is already established"))
     for each in wanted:
-        if live_child(sa, each.policy.name) is not None:
-            text = f"child {each.policy.name} is already established"
-            operations.finish(each.operation, Outcome("established", text))
-        elif isinstance(task, InitTask | AuthTask):
+        if isinstance(task, InitTask | AuthTask):
             task.wanted.append(each)
         else:
             child_create.create(sa, each, now)

@@ -11,7 +11,6 @@ from ironswan.ike.child_rekey import ChildRekeyTask
 from ironswan.ike.children import Child, start_outbound
 from ironswan.ike.context import Context
 from ironswan.ike.cookies import CookieJar
-from ironswan.ike.delete import ChildDeleteTask
 from ironswan.ike.environment import Environment
 from ironswan.ike.events import Event
 from ironswan.ike.ike_rekey import IkeRekeyTask
@@ -93,12 +92,12 @@ class IkeManager:
         return operation
 
     def delete_child(self, child_id: int, now: float) -> int:
-        """Delete a Child SA on both sides."""
+        """Delete a Child SA on both sides, and what a rekey that is under way makes of it."""
         operation, found = self._context.operations.begin(), self._child(child_id)
         if found is None:
             self._not_there(operation, f"no child {child_id}")
         else:
-            delete.delete_child(found[0], found[1], ChildDeleteTask(found[1], "deleted", operation), now)
+            delete.delete_unwanted(*found, operation, now)
         return operation
 
     def delete_ike(self, ike_id: int, now: float) -> int:

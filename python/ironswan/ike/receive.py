@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ironswan.crypto import sk
-from ironswan.ike import exchange, nat, protect, requests, resources, sa_init, sa_init_respond
+from ironswan.ike import exchange, expiry, nat, protect, requests, resources, sa_init, sa_init_respond
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.fragmentation import REASSEMBLY_TIMEOUT, Fragment, Whole
 from ironswan.ike.timers import TimerKind
@@ -125,6 +125,7 @@ def _authenticated(sa: IkeSa, head: Header, datagram: Datagram, opened: Whole | 
         _response(sa, opened, now)
     else:
         requests.handle(sa, head.exchange, head.message_id, opened, now)
+    expiry.message_ids_used(sa, now)
     exchange.pump(sa, now)
 
 
@@ -142,7 +143,6 @@ def _response(sa: IkeSa, opened: Whole, now: float) -> None:
         close_sa(sa, outcome.message, now, Ending.PEER, outcome=outcome)
         return
     task.response(sa, payloads, now)
-    sa.early_deletes.clear()
 
 
 def _unknown_spi(context: Context, head: Header, datagram: Datagram, now: float) -> None:

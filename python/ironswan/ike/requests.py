@@ -82,7 +82,7 @@ def _create_child_sa(sa: IkeSa, payloads: Payloads, now: float) -> Answer:
         return Refusal(NotifyType.INVALID_SYNTAX, Because.MISSING_PAYLOAD, detail, fatal=True)
     if find_ts(payloads, True) is None and any(p.protocol == Protocol.IKE for p in offer.proposals):
         return ike_rekey.respond(sa, payloads, now)
-    if isinstance(sa.task, IkeRekeyTask) or sa.collision is not None:
+    if isinstance(sa.task, IkeRekeyTask) or ike_rekey.live_rival(sa) is not None:
         return Refusal(NotifyType.TEMPORARY_FAILURE, Because.COLLISION, "the IKE SA is being rekeyed")
     rekey = notify(payloads, NotifyType.REKEY_SA)
     if rekey is not None:

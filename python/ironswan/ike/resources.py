@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # RFC 9611 6: at least double the number of our own CPUs; a peer that has more of them may have more.
 LEAST_LIMIT = 16
+# Child SAs of an IKE SA: more than any number of selectors needs, and so few that no peer fills our memory.
+LEAST_CHILDREN = 1024
 # Longer than any implementation waits before it sends a request for the third time.
 CONFIRMED_AFTER = 30.0
 
@@ -100,6 +102,28 @@ def admit(sa: IkeSa, policy: ChildPolicy, payloads: Payloads) -> Place | Refusal
         detail = f"child {policy.name} has {used.total()} SAs for single workers already"
         return Refusal(NotifyType.TS_MAX_QUEUE, Because.RESOURCES, detail)
     return place(beside, min(range(workers), key=lambda worker: used[worker]))
+
+
+def most_children(sa: IkeSa) -> int:
+    """How many Child SAs a peer may make on an IKE SA: twice what is configured, with one for every worker."""
+    each = 1 + max(LEAST_LIMIT, 2 * sa.context.environment.workers)
+    return max(LEAST_CHILDREN, 2 * len(sa.connection.children) * each)
+
+
+def too_many(sa: IkeSa) -> Refusal | None:
+    """Why there is no further Child SA (RFC 7296 1.3)."""
+    if sum(child.usable for child in sa.children.values()) < most_children(sa):
+        return None
+    detail = f"the peer has {most_children(sa)} Child SAs on one IKE SA already"
+    return Refusal(NotifyType.NO_ADDITIONAL_SAS, Because.RESOURCES, detail)
+
+
+def too_many_replaced(sa: IkeSa) -> Refusal | None:
+    """Why no Child SA is rekeyed: each may be in the middle of it, but those that were are to be deleted some time."""
+    if len(sa.children) < 2 * most_children(sa):
+        return None
+    detail = "the peer rekeys Child SAs and does not delete the old ones"
+    return Refusal(NotifyType.TEMPORARY_FAILURE, Because.RESOURCES, detail)
 
 
 def await_peer(sa: IkeSa, child: Child, now: float) -> None:

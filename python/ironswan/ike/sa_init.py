@@ -36,7 +36,10 @@ COOKIE_LENGTHS = range(1, 65)
 
 @dataclass(slots=True)
 class InitTask:
-    """One attempt to reach the peer. Retries change the cookie or the key exchange and nothing else."""
+    """One attempt to reach the peer. Retries change the cookie or the key exchange and nothing else.
+
+    `refusal` is what an unprotected answer said, believed when no better one came by the next retransmission.
+    """
 
     touches_children: ClassVar[bool] = False
     wanted: list[WantedChild]
@@ -48,6 +51,7 @@ class InitTask:
     method: int = 0
     state: ke.KeyExchangeState | None = field(default=None, repr=False)
     detection: Payloads = ()
+    refusal: Outcome | None = None
 
     @property
     def exchange(self) -> ExchangeType:
@@ -126,12 +130,20 @@ def receive_response(sa: IkeSa, message: Message, datagram: Datagram, now: float
     failure = error_notify(message.payloads)
     if notify(message.payloads, NotifyType.COOKIE) or (failure and failure.type == NotifyType.INVALID_KE_PAYLOAD):
         _retry(sa, task, message.payloads, now)
-    elif failure is not None:
-        refusal = peer_refused(sa, failure.type, sa.connection.proposals, "the IKE SA")
-        sa.reject(failure.type, Because.PEER_REFUSED, refusal.message, now)
-        close_sa(sa, refusal.message, now, Ending.PEER, outcome=refusal)
-    else:
+    elif failure is None:
         _complete(sa, task, message, datagram, now)
+    elif task.refusal is None:
+        task.refusal = peer_refused(sa, failure.type, sa.connection.proposals, "the IKE SA")
+        sa.reject(failure.type, Because.PEER_REFUSED, task.refusal.message, now)
+
+
+def give_up_if_refused(sa: IkeSa, now: float) -> bool:
+    """The request would be repeated now: end the attempt instead if the peer, or a forger, refused it meanwhile."""
+    task = sa.task
+    if not isinstance(task, InitTask) or task.refusal is None:
+        return False
+    close_sa(sa, task.refusal.message, now, Ending.PEER, outcome=task.refusal)
+    return True
 
 
 def _retry(sa: IkeSa, task: InitTask, payloads: Payloads, now: float) -> None:
@@ -149,6 +161,7 @@ def _retry(sa: IkeSa, task: InitTask, payloads: Payloads, now: float) -> None:
     if wrong_ke is not None and not _change_method(sa, task, wrong_ke.data, now):
         return
     sa.requests.close()
+    task.refusal = None
     send_request(sa, task, now)
 
 

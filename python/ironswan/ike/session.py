@@ -73,6 +73,7 @@ class IkeSa:
         self.sealed = 0
         self.requests = RequestWindow()
         self.responses = ResponseWindow()
+        self.rekey_due = False
         self.reassembly = Reassembly(context.settings.max_message_size)
         self.queue: deque[Task] = deque()
         self.children: dict[int, Child] = {}

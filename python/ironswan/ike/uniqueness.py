@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironswan.ike import delete
+from ironswan.ike import delete, exchange
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.types import IkeState
 
@@ -39,7 +39,19 @@ def enforce(sa: IkeSa, now: float, *, initial_contact: bool) -> None:
 
 
 def retire_minimal(sa: IkeSa, now: float) -> None:
-    """IKE SAs whose peer makes no further Child SAs are given up for this new one."""
+    """What stands on this new IKE SA is given up where the peer makes no further Child SAs (RFC 7296 4).
+
+    An IKE SA of which nothing is left goes too; children that are not on the new one stay where they are.
+    """
+    replacing = {child.policy.name for child in sa.children.values() if child.usable}
     for other in _others(sa):
-        if other.no_additional_sas:
+        if not other.no_additional_sas:
+            continue
+        standing = [child for child in other.children.values() if child.usable]
+        replaced = [child for child in standing if child.policy.name in replacing]
+        if len(replaced) == len(standing):
             delete.delete_ike(other, "replaced: the peer makes no further Child SAs on it", None, now)
+            continue
+        for child in replaced:
+            task = delete.ChildDeleteTask(child, "replaced by one on a newer IKE SA", replaced=True)
+            exchange.enqueue(other, task, now)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ironswan.ike.task import Task
 
+# Message IDs are never used twice, so that an IKE SA ends before 2**32 (RFC 7296 2.2): long before it is rekeyed, and
+# where the peer will not have that, deleted while there are some left for what is still under way.
 REKEY_AT_MESSAGE_ID = 2**31
+CLOSE_AT_MESSAGE_ID = 2**32 - 2**16
 
 
 @dataclass(slots=True)
