@@ -65,7 +65,7 @@ def _first_child(sa: IkeSa, payloads: Payloads, now: float) -> Payloads:
     """The child, or why there is none; the IKE SA stays either way (RFC 7296 1.2)."""
     granted = child_create.grant(sa, payloads, in_auth=True)
     if isinstance(granted, Refusal):
-        sa.reject(granted.notify, granted.because, granted.detail, now)
+        sa.reject(granted.notify, granted.because, granted.why, now)
         return (granted.payload(),)
     spec, reply = granted
     install(sa, spec, now, outbound=True)

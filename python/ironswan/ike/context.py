@@ -11,6 +11,7 @@ from ironswan.ike.operations import Operations
 from ironswan.ike.timers import TimerKey, TimerQueue
 from ironswan.ike.types import Because, Datagram, Endpoint, Reject
 from ironswan.policy.connection import Configuration, Settings
+from ironswan.policy.proposals import Mismatch
 from ironswan.policy.selectors import Address
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 UNPROTECTED_REPLIES_PER_SECOND = 50.0
 REJECTED_EVENTS_PER_SECOND = 200.0
+# Characters of a refusal's sentence: parts of it may be what a peer sent.
+DETAIL_LENGTH = 1000
 
 
 class Context:
@@ -100,10 +103,10 @@ class Context:
         """Queue an event."""
         self.events.append(event)
 
-    def reject(self, notify: int | None, because: Because, detail: str, remote: Endpoint, now: float) -> None:
-        """Report a refusal, unless a flood of them is under way."""
+    def reject(self, notify: int | None, because: Because, why: str | Mismatch, remote: Endpoint, now: float) -> None:
+        """Report a refusal, unless a flood of them is under way: then nothing is explained either."""
         if self._rejections.allow(now):
-            self.events.append(Rejected(Reject(notify, because, detail), remote))
+            self.events.append(Rejected(Reject(notify, because, str(why)[:DETAIL_LENGTH]), remote))
 
     def _is_armed(self, spi: bytes, key: TimerKey, deadline: float) -> bool:
         sa = self.sas.get(spi)

@@ -91,16 +91,20 @@ def _cookie_needed(context: Context, cookies: CookieJar, request: _Request, now:
 
 def _choose(context: Context, request: _Request) -> tuple[Connection, Proposal] | Refusal:
     fitting = candidates(context.configuration, request.datagram.local, request.datagram.remote)
-    mismatch: Mismatch | None = None
+    # RFC 7296 3.3.1: a proposal for an initial IKE SA has no SPI (I49).
+    offered = tuple(p for p in request.sa.proposals if not p.spi)
+    mismatches: dict[tuple[Proposal, ...], Mismatch] = {}
     for connection in fitting:
-        selected = select(connection.proposals, request.sa.proposals)
+        if connection.proposals in mismatches:
+            continue
+        selected = select(connection.proposals, offered)
         if not isinstance(selected, Mismatch):
             return connection, selected.chosen
-        mismatch = mismatch or selected
-    if mismatch is None:
+        mismatches[connection.proposals] = selected
+    if not mismatches:
         detail = f"no connection fits {request.datagram.local} === {request.datagram.remote}"
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_CONNECTION, detail)
-    return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(mismatch))
+    return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, next(iter(mismatches.values())))
 
 
 def _establish(
@@ -171,7 +175,7 @@ def _answer(sa: IkeSa, request: _Request, proposal: Proposal, key: KePayload) ->
 def _refuse(context: Context, request: _Request, refusal: Refusal, now: float) -> None:
     """An unprotected answer: smaller than the request, rate limited, and nothing is kept."""
     datagram, header = request.datagram, request.message.header
-    context.reject(refusal.notify, refusal.because, refusal.detail, datagram.remote, now)
+    context.reject(refusal.notify, refusal.because, refusal.why, datagram.remote, now)
     if refusal.notify != NotifyType.COOKIE and not context.unprotected_replies.allow(now):
         return
     payload = NotifyPayload(refusal.notify, refusal.data)
