@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
-from scenarios import SECRET, SUN, connection, ike, mirrored
+import pytest
+from scenarios import SECRET, SUN, connection, esp, established, ike, mirrored, network, ts
 from simulator import Host, endpoint
 
-from ironswan.ike import sa_init_respond
+from ironswan.ike import events as ev
+from ironswan.ike import protect, sa_init_respond
 from ironswan.ike.types import Because, Datagram
 from ironswan.policy import proposals
-from ironswan.policy.connection import Configuration, Settings
+from ironswan.policy.connection import ChildPolicy, Configuration, Settings
+from ironswan.policy.selectors import TrafficSelector
 from ironswan.wire.ke import KePayload
 from ironswan.wire.message import write_message
 from ironswan.wire.nonce import NoncePayload
 from ironswan.wire.numbers import ExchangeType
 from ironswan.wire.sa import SaPayload
+from ironswan.wire.ts import TsPayload
 
 X25519_BASE = bytes([9]) + bytes(31)
 
@@ -87,3 +92,44 @@ def test_a_proposal_for_an_initial_ike_sa_has_no_spi():
         [answer] = hear(host, data)
         assert b"8 octets" not in answer
         assert bool(host.engine.snapshot(0)) is accepted
+
+
+def child_request(net, ts_i, ts_r):
+    """Moon asks for a child in words of its own."""
+    [sa] = net.moon.engine._context.sas.values()
+    offer = replace(esp("aes128gcm16")[0], number=1, spi=b"spi4")
+    payloads = SaPayload((offer,)), NoncePayload(bytes(32)), TsPayload(True, ts_i), TsPayload(False, ts_r)
+    return [
+        Datagram(net.sun.endpoint, net.moon.endpoint, data)
+        for data in protect.seal(sa, ExchangeType.CREATE_CHILD_SA, sa.requests.next_id, payloads, response=False)
+    ]
+
+
+@pytest.mark.parametrize("configured", [2, 16])
+def test_child_of_more_selectors_than_an_answer_can_have_gets_as_many_as_fit_and_is_made_once(configured):
+    local = tuple(ts(f"10.{2 + n}.0.0/16") for n in range(configured))
+    sun = ChildPolicy("net", local, (ts("10.1.0.0/16"),), esp("aes128gcm16"), rekey_time=0.0, life_time=0.0)
+    net = established(connection(), mirrored(connection(), children=(sun,)))
+    net.traffic = False
+    first, last = ip_address("10.0.0.0"), ip_address("10.255.255.255")
+    ts_r = tuple(TrafficSelector(first, last, 6, port, port) for port in range(1000, 1255))
+    ts_i = (TrafficSelector(ip_address("10.1.0.0"), ip_address("10.1.255.255"), 6),)
+    for _ in range(3):
+        for datagram in child_request(net, ts_i, ts_r):
+            net.sun.engine.receive(datagram, net.now)
+            net.turn(net.sun)
+    made = net.sun.of(ev.ChildInstalled)
+    assert [len(event.child.ts_local) for event in made] == [1, 255]
+
+
+def test_more_selectors_than_fit_are_not_offered():
+    many = ChildPolicy(
+        "net", tuple(ts(f"10.1.{n}.0/24", protocol=6) for n in range(256)) * 2, (ts("10.2.0.0/16"),),
+        esp("aes128gcm16"), rekey_time=0.0, life_time=0.0,
+    )  # fmt: skip
+    moon = connection((many,))
+    net = network(moon)
+    operation = net.initiate(net.moon, packet=(ip_address("10.1.0.5"), ip_address("10.2.0.7"), 6, 40000, 80))
+    net.run(5)
+    assert net.moon.outcome(operation).ok
+    assert len(net.sun.of(ev.ChildInstalled)[0].child.ts_remote) == 255
