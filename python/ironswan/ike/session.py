@@ -159,6 +159,7 @@ class IkeSa:
         self.keys = None
         self.reassembly.clear()
         self.predecessor = self.collision = None
+        self.context.settled(self)
         self.context.sas.pop(self.spi, None)
         self.context.environment.dismiss_ike(self.spi)
         if self.init_key is not None:
