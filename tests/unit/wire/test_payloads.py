@@ -56,9 +56,10 @@ def test_ke_round_trip(method, data):
     assert ke.read(ke.write(ke.KePayload(method, data))) == ke.KePayload(method, data)
 
 
-@given(st.booleans(), u8, octets)
-def test_identification_round_trip(initiator, kind, data):
-    payload = identification.IdPayload(initiator, Identity(kind, data))
+@given(st.booleans(), u8, octets, st.binary(min_size=3, max_size=3))
+def test_identification_round_trip(initiator, kind, data, reserved):
+    """A peer's reserved octets included, since its AUTH covers them."""
+    payload = identification.IdPayload(initiator, Identity(kind, data), reserved)
     assert identification.read(identification.write(payload), initiator=initiator) == payload
 
 
@@ -86,6 +87,8 @@ def test_configuration_round_trip(kind, attributes):
         (cp.read, b"\1\0\0\0\0\1\0\5abc"),
         (cp.read, b"\1\0\0\0\0\1"),
         (eap.read, b"\1\1\0\5"),
+        (lambda body: identification.read(body, initiator=True), b"\2\0\0"),
+        (lambda body: identification.read(body, initiator=True), b"\2\0\0\0" + bytes(1025)),
         (sa.read, b""),
         (sa.read, struct.pack("!BBHBBBB", 1, 0, 8, 1, 1, 0, 0)),
         (sa.read, struct.pack("!BBHBBBB", 0, 0, 7, 1, 1, 0, 0)),
