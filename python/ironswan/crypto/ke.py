@@ -62,14 +62,48 @@ def new(method: int, entropy: Entropy) -> KeyExchangeState:
     raise ValueError(f"key exchange method {method} is not supported")
 
 
+def check(method: int, public: bytes) -> None:
+    """Refuse a peer's value by its length, range or curve, before a key of our own is made for it (I37).
+
+    What is of low order shows only in the shared secret. Raises InvalidPublicValue.
+    """
+    if method == KeyExchange.X25519:
+        _check_x25519(public)
+    elif method in _CURVES:
+        _point(method, public)
+    else:
+        _residue(method, public)
+
+
+def _check_x25519(public: bytes) -> None:
+    if len(public) != 32:
+        raise InvalidPublicValue(f"an X25519 public value of {len(public)} octets, not 32")
+
+
+def _point(method: int, public: bytes) -> ec.EllipticCurvePublicKey:
+    curve, length, _ = _CURVES[method]
+    if len(public) != 2 * length:
+        raise InvalidPublicValue(f"an ECP public value of {len(public)} octets, not {2 * length}")
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve(), b"\x04" + public)
+    except ValueError:
+        raise InvalidPublicValue(f"a point that is not on {curve.name}") from None
+
+
+def _residue(method: int, public: bytes) -> int:
+    length, value = modp.length(method), int.from_bytes(public, "big")
+    if len(public) != length or not 1 < value < modp.prime(method) - 1:
+        raise InvalidPublicValue(f"a MODP public value that is not in 1 < r < p - 1, {length} octets")
+    return value
+
+
 class _X25519:
     def __init__(self, entropy: Entropy) -> None:
         self._private = x25519.X25519PrivateKey.from_private_bytes(entropy(32))
         self.public = self._private.public_key().public_bytes_raw()
 
     def shared(self, peer_public: bytes) -> bytes:
-        if len(peer_public) != 32:
-            raise InvalidPublicValue(f"an X25519 public value of {len(peer_public)} octets, not 32")
+        _check_x25519(peer_public)
         try:
             return self._private.exchange(x25519.X25519PublicKey.from_public_bytes(peer_public))
         except ValueError:
@@ -79,35 +113,26 @@ class _X25519:
 
 class _Ecp:
     def __init__(self, method: int, entropy: Entropy) -> None:
-        curve, self._length, order = _CURVES[method]
-        self._curve = curve()
+        curve, length, order = _CURVES[method]
+        self._method = method
         # 64 bits more than the order, so that the bias of the reduction cannot be seen (FIPS 186-5 A.2.1).
-        secret = int.from_bytes(entropy(self._length + 8), "big") % (order - 1) + 1
-        self._private = ec.derive_private_key(secret, self._curve)
+        secret = int.from_bytes(entropy(length + 8), "big") % (order - 1) + 1
+        self._private = ec.derive_private_key(secret, curve())
         point = self._private.public_key().public_numbers()
-        self.public = point.x.to_bytes(self._length, "big") + point.y.to_bytes(self._length, "big")
+        self.public = point.x.to_bytes(length, "big") + point.y.to_bytes(length, "big")
 
     def shared(self, peer_public: bytes) -> bytes:
-        if len(peer_public) != 2 * self._length:
-            raise InvalidPublicValue(f"an ECP public value of {len(peer_public)} octets, not {2 * self._length}")
-        try:
-            peer = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, b"\x04" + peer_public)
-            return self._private.exchange(ec.ECDH(), peer)
-        except ValueError:
-            raise InvalidPublicValue(f"a point that is not on {self._curve.name}") from None
+        return self._private.exchange(ec.ECDH(), _point(self._method, peer_public))
 
 
 class _Modp:
     def __init__(self, method: int, entropy: Entropy) -> None:
-        self._length = modp.length(method)
-        self._prime = modp.prime(method)
+        self._method = method
         # RFC 3526 8: exponents of twice the group's strength; 512 bits serve all groups here. Plain integers, because
         # `cryptography` is giving up finite-field groups; the exponent is used once, so its timing can be seen once.
         self._secret = int.from_bytes(entropy(64), "big") | 1 << 511
-        self.public = pow(modp.GENERATOR, self._secret, self._prime).to_bytes(self._length, "big")
+        self.public = pow(modp.GENERATOR, self._secret, modp.prime(method)).to_bytes(modp.length(method), "big")
 
     def shared(self, peer_public: bytes) -> bytes:
-        value = int.from_bytes(peer_public, "big")
-        if len(peer_public) != self._length or not 1 < value < self._prime - 1:
-            raise InvalidPublicValue(f"a MODP public value that is not in 1 < r < p - 1, {self._length} octets")
-        return pow(value, self._secret, self._prime).to_bytes(self._length, "big")
+        secret = pow(_residue(self._method, peer_public), self._secret, modp.prime(self._method))
+        return secret.to_bytes(modp.length(self._method), "big")

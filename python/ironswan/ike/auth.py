@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from ironswan.crypto.auth import constant_time_equal, psk_auth, signed_octets
@@ -42,7 +42,7 @@ class AuthTask:
     wanted: list[WantedChild]
     operation: int | None
     attempt: int
-    secret: bytes
+    secret: bytes = field(repr=False)
     offer: ChildOffer | None = None
 
     @property
@@ -78,7 +78,7 @@ class AuthTask:
             self._distrust(sa, f"the peer says it is {peer.identity}, not {sa.connection.remote.id}", now)
         elif shared_secret(sa.context.configuration, sa.local_id or peer.identity, peer.identity) != self.secret:
             self._distrust(sa, f"the secret in use does not belong to {peer.identity}", now)
-        elif not peer_auth_is_valid(sa, self.secret, peer.identity, proof):
+        elif not peer_auth_is_valid(sa, self.secret, peer, proof):
             self._distrust(sa, f"the peer's AUTH does not verify: the secret for {peer.identity} differs", now)
         else:
             self._established(sa, peer.identity, payloads, now)
@@ -165,29 +165,38 @@ def own_auth(sa: IkeSa, secret: bytes) -> bytes:
     )
 
 
-def peer_auth_is_valid(sa: IkeSa, secret: bytes, peer: Identity, proof: AuthPayload) -> bool:
-    """Whether the peer's AUTH proves that it holds the secret; compared in constant time."""
+def peer_auth_is_valid(sa: IkeSa, secret: bytes, peer: IdPayload, proof: AuthPayload) -> bool:
+    """Whether the peer's AUTH proves that it holds the secret; compared in constant time.
+
+    It covers the ID payload as the peer sent it, reserved octets and all (RFC 7296 2.15).
+    """
     assert sa.suite is not None
     assert sa.keys is not None
     message, nonce, sk_p = (
         (sa.init_response, sa.nonce_i, sa.keys.sk_pr) if sa.initiator else (sa.init_request, sa.nonce_r, sa.keys.sk_pi)
     )
-    expected = psk_auth(
-        sa.suite.prf,
-        secret,
-        signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(IdPayload(not sa.initiator, peer))),
-    )
+    octets = signed_octets(sa.suite.prf, message, nonce, sk_p, identification.write(peer))
+    expected = psk_auth(sa.suite.prf, secret, octets)
     return proof.method == SHARED_KEY_MIC and constant_time_equal(expected, proof.data)
 
 
 def _is_initial_contact(sa: IkeSa) -> bool:
-    """Whether we know of no other IKE SA between the two identities."""
+    """Whether we know of no other IKE SA between the two identities, whichever connection it is of (RFC 7296 2.4)."""
     if sa.connection.unique == "never":
         return False
-    return not any(
-        other is not sa and other.connection.name == sa.connection.name and other.announced
-        for other in sa.context.sas.values()
-    )
+    return not any(other is not sa and _between_same(sa, other) for other in sa.context.sas.values())
+
+
+def _between_same(sa: IkeSa, other: IkeSa) -> bool:
+    """Whether an IKE SA that is up, or authenticates just now, may be between the two identities of this one.
+
+    Who the peer is has not been said yet: it is whom the connection expects.
+    """
+    up = other.announced and other.state is not IkeState.CLOSED
+    if other.local_id != sa.local_id or not (up or other.state is IkeState.AUTH_SENT):
+        return False
+    peer = other.remote_id or definite(other.connection.remote.id)
+    return peer is None or matches(sa.connection.remote.id, peer)
 
 
 def finish_wanted(sa: IkeSa, wanted: list[WantedChild], operation: int | None, outcome: Outcome) -> None:

@@ -42,7 +42,7 @@ def respond(sa: IkeSa, payloads: Payloads, now: float) -> Payloads:
     if secret is None:
         detail = f"no secret for {sa.local_id} and {peer.identity}: add one with these ids to secrets"
         return _refuse(sa, Because.NO_SECRET, detail, now)
-    if not peer_auth_is_valid(sa, secret, peer.identity, proof):
+    if not peer_auth_is_valid(sa, secret, peer, proof):
         detail = f"AUTH of {peer.identity} does not verify: check that the secret is the same on both sides"
         return _refuse(sa, Because.AUTHENTICATION, detail, now)
     if refused_as_duplicate(sa):
@@ -65,7 +65,7 @@ def _first_child(sa: IkeSa, payloads: Payloads, now: float) -> Payloads:
     """The child, or why there is none; the IKE SA stays either way (RFC 7296 1.2)."""
     granted = child_create.grant(sa, payloads, in_auth=True)
     if isinstance(granted, Refusal):
-        sa.reject(granted.notify, granted.because, granted.detail, now)
+        sa.reject(granted.notify, granted.because, granted.why, now)
         return (granted.payload(),)
     spec, reply = granted
     install(sa, spec, now, outbound=True)

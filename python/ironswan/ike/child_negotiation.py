@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ironswan.crypto import ke
 from ironswan.crypto.keys import child_keymat
 from ironswan.ike.children import ChildSpec
-from ironswan.ike.narrowing import Narrowed, Selectors, host_to_host, inside, narrowed, seen_here, taken
+from ironswan.ike.narrowing import Narrowed, Selectors, host_to_host, narrowed, seen_here, taken
 from ironswan.ike.payloads import Payloads, find, find_ts, notify
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.suites import (
@@ -24,6 +24,7 @@ from ironswan.ike.suites import (
 from ironswan.ike.types import Because
 from ironswan.policy.connection import ChildPolicy, Mode
 from ironswan.policy.proposals import Mismatch, is_answer_to, select
+from ironswan.policy.selectors import are_within
 from ironswan.policy.transforms import Proposal, Transform
 from ironswan.wire.ke import KePayload
 from ironswan.wire.message import Payload
@@ -173,7 +174,7 @@ def _agreed(
 
 
 def _answer_within(answered: Selectors, offered: Selectors) -> bool:
-    return bool(answered) and all(inside(selector, offered) for selector in answered)
+    return bool(answered) and are_within(answered, offered)
 
 
 def _valid_spi(spi: bytes) -> bool:
@@ -272,7 +273,7 @@ def _choose(ours: tuple[Proposal, ...], theirs: tuple[Proposal, ...], in_auth: b
     usable = tuple(p for p in (without_ke(theirs) if in_auth else theirs) if _valid_spi(p.spi))
     selected = select(without_ke(ours) if in_auth else ours, usable)
     if isinstance(selected, Mismatch):
-        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(selected))
+        return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, selected)
     if esp_suite(selected.chosen) is None:
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, "the data plane has no such suite")
     return selected.chosen

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
 
 LINGER = 60.0
+# Who failed to authenticate may ask again after 4 and after 11 seconds. Until it is forgotten it counts as half-open.
+UNAUTHENTICATED_LINGER = 12.0
 
 
 class Ending(Enum):
@@ -48,12 +50,11 @@ def close_sa(
             actions[child.policy.name] = action
         remove(sa, child, reason, action)
     sa.state = IkeState.CLOSED
-    sa.context.settled(sa)
     sa.abandon_tasks(outcome or Outcome("closed", reason), now)
     if sa.announced:
         sa.context.emit(IkeRemoved(sa.id, sa.connection.name, reason, tuple(actions.items())))
     sa.timers.clear()
     if lingering:
-        sa.arm(TimerKind.LINGER, now + LINGER)
+        sa.arm(TimerKind.LINGER, now + (LINGER if sa.half_open_from is None else UNAUTHENTICATED_LINGER))
     else:
         sa.forget()

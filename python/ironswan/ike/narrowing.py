@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ironswan.ike.types import ChildState, Packet
 from ironswan.policy.connection import ChildPolicy, Mode
-from ironswan.policy.selectors import Address, TrafficSelector, intersect, is_subset, narrow
+from ironswan.policy.selectors import MAX_SELECTORS, Address, TrafficSelector, are_within, intersect, narrow
 
 if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
@@ -35,10 +35,10 @@ class Narrowed:
 
 
 def own_selectors(sa: IkeSa, policy: ChildPolicy) -> tuple[Selectors, Selectors]:
-    """The policy's selectors, `dynamic` resolved to the hosts' addresses."""
+    """The policy's selectors, `dynamic` resolved to the hosts' addresses; no more than a payload can have."""
     return (
-        tuple(template.resolve(sa.local.address) for template in policy.local_ts),
-        tuple(template.resolve(sa.remote.address) for template in policy.remote_ts),
+        tuple(template.resolve(sa.local.address) for template in policy.local_ts[:MAX_SELECTORS]),
+        tuple(template.resolve(sa.remote.address) for template in policy.remote_ts[:MAX_SELECTORS]),
     )
 
 
@@ -49,7 +49,8 @@ def packet_selectors(sa: IkeSa, policy: ChildPolicy, packet: Packet | None) -> t
         return local, remote
     source = _one(packet.src, packet.protocol, packet.sport)
     destination = _one(packet.dst, packet.protocol, packet.dport)
-    if not (inside(source, local) and inside(destination, remote)):
+    room = max(len(local), len(remote)) < MAX_SELECTORS
+    if not room or not (inside(source, local) and inside(destination, remote)):
         return local, remote
     return (source, *local), (destination, *remote)
 
@@ -61,7 +62,7 @@ def _one(address: object, protocol: int, port: int) -> TrafficSelector:
 
 def inside(selector: TrafficSelector, allowed: Sequence[TrafficSelector]) -> bool:
     """Whether one of `allowed` has all of it."""
-    return any(is_subset(selector, other) for other in allowed)
+    return are_within((selector,), allowed)
 
 
 def host_to_host(sa: IkeSa, local: Selectors, remote: Selectors) -> bool:

@@ -34,7 +34,7 @@ def handle(sa: IkeSa, exchange: int, message_id: int, whole: Whole, now: float) 
     resources.confirmed(sa)
     answered = _answer(sa, handler, whole, now)
     if isinstance(answered, Refusal):
-        sa.reject(answered.notify, answered.because, answered.detail, now)
+        sa.reject(answered.notify, answered.because, answered.why, now)
         if answered.fatal:
             close_sa(sa, answered.detail, now, Ending.PEER, lingering=True)
         answered = (answered.payload(),)

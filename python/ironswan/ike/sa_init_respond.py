@@ -16,7 +16,7 @@ from ironswan.ike.selection import candidates
 from ironswan.ike.session import IkeSa
 from ironswan.ike.suites import ke_method
 from ironswan.ike.timers import TimerKind
-from ironswan.ike.types import Because, Datagram
+from ironswan.ike.types import Because, Datagram, Endpoint
 from ironswan.policy.connection import Connection
 from ironswan.policy.proposals import Mismatch, select
 from ironswan.policy.transforms import Proposal
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from ironswan.ike.context import Context
     from ironswan.ike.cookies import CookieJar
 
-HALF_OPEN_PER_ADDRESS = 32
+# From an IPv4 address or an IPv6 /64 (I40); and in all, for cookies stop only who cannot receive at the addresses it
+# uses. Each takes some 7 KB beside the peer's request, and an honest peer has authenticated within a second.
+HALF_OPEN_PER_SOURCE = 32
+HALF_OPEN_IN_ALL = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def _parse(message: Message, datagram: Datagram) -> _Request | None:
 def _cookie_needed(context: Context, cookies: CookieJar, request: _Request, now: float) -> Refusal | None:
     threshold = context.settings.cookie_threshold
     remote, spi_i, nonce = request.datagram.remote, request.message.header.spi_i, request.nonce.data
-    if threshold <= 0 or context.half_open < threshold:
+    if threshold <= 0 or context.half_open + context.wasted.at(now) < threshold:
         return None
     given = notify(request.message.payloads, NotifyType.COOKIE)
     if given is not None and cookies.valid(given.data, nonce, remote, spi_i, now):
@@ -91,16 +94,20 @@ def _cookie_needed(context: Context, cookies: CookieJar, request: _Request, now:
 
 def _choose(context: Context, request: _Request) -> tuple[Connection, Proposal] | Refusal:
     fitting = candidates(context.configuration, request.datagram.local, request.datagram.remote)
-    mismatch: Mismatch | None = None
+    # RFC 7296 3.3.1: a proposal for an initial IKE SA has no SPI (I49).
+    offered = tuple(p for p in request.sa.proposals if not p.spi)
+    mismatches: dict[tuple[Proposal, ...], Mismatch] = {}
     for connection in fitting:
-        selected = select(connection.proposals, request.sa.proposals)
+        if connection.proposals in mismatches:
+            continue
+        selected = select(connection.proposals, offered)
         if not isinstance(selected, Mismatch):
             return connection, selected.chosen
-        mismatch = mismatch or selected
-    if mismatch is None:
+        mismatches[connection.proposals] = selected
+    if not mismatches:
         detail = f"no connection fits {request.datagram.local} === {request.datagram.remote}"
         return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_CONNECTION, detail)
-    return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, str(mismatch))
+    return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, Because.NO_PROPOSAL, next(iter(mismatches.values())))
 
 
 def _establish(
@@ -116,13 +123,15 @@ def _establish(
     if method != request.ke.method:
         detail = f"the peer guessed key exchange method {request.ke.method}, we choose {method}"
         return Refusal(NotifyType.INVALID_KE_PAYLOAD, Because.WRONG_KE, detail, method.to_bytes(2, "big"))
-    if context.half_open_from(remote.address) >= HALF_OPEN_PER_ADDRESS:
-        context.reject(None, Because.HALF_OPEN_LIMIT, f"too many half-open IKE SAs from {remote.address}", remote, now)
+    if reason := _too_many(context, remote):
+        context.reject(None, Because.HALF_OPEN_LIMIT, reason, remote, now)
         return None
-    state = ke.new(method, context.environment.entropy)
     try:
+        ke.check(method, request.ke.data)
+        state = ke.new(method, context.environment.entropy)
         shared = state.shared(request.ke.data)
     except ke.InvalidPublicValue as error:
+        context.wasted.add(now)
         context.reject(None, Because.BAD_KE, str(error), remote, now)  # RFC 6989 2.5: silence
         return None
     sa = _half_open(context, request, connection, now)
@@ -137,6 +146,14 @@ def _establish(
     context.init_requests[sa.init_key] = sa.spi
     sa.transmit((sa.init_response,), now)
     return None
+
+
+def _too_many(context: Context, remote: Endpoint) -> str:
+    """Why there may not be one more half-open IKE SA; empty if there may."""
+    if context.half_open >= HALF_OPEN_IN_ALL:
+        return "too many half-open IKE SAs"
+    full = context.half_open_from(remote.address) >= HALF_OPEN_PER_SOURCE
+    return f"too many half-open IKE SAs from {remote.address}" if full else ""
 
 
 def _half_open(context: Context, request: _Request, connection: Connection, now: float) -> IkeSa:
@@ -171,8 +188,8 @@ def _answer(sa: IkeSa, request: _Request, proposal: Proposal, key: KePayload) ->
 def _refuse(context: Context, request: _Request, refusal: Refusal, now: float) -> None:
     """An unprotected answer: smaller than the request, rate limited, and nothing is kept."""
     datagram, header = request.datagram, request.message.header
-    context.reject(refusal.notify, refusal.because, refusal.detail, datagram.remote, now)
-    if refusal.notify != NotifyType.COOKIE and not context.unprotected_replies.allow(now):
+    context.reject(refusal.notify, refusal.because, refusal.why, datagram.remote, now)
+    if refusal.notify != NotifyType.COOKIE and not context.init_replies.allow(now):
         return
     payload = NotifyPayload(refusal.notify, refusal.data)
     reply = write_message(

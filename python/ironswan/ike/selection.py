@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from ironswan.ike.types import Endpoint
 from ironswan.policy.connection import Configuration, Connection, SharedSecret
-from ironswan.policy.identity import Identity, IdType, matches
+from ironswan.policy.identity import Identity, IdType, matches, same
 from ironswan.policy.selectors import Address
 
 ANY = ("%any", "%any4", "%any6", "0.0.0.0", "::", "0.0.0.0/0", "::/0")  # noqa: S104
@@ -65,9 +65,7 @@ def fits_identities(connection: Connection, local: Endpoint, peer: Identity, wan
     """Whether the peer may be who the connection expects, and we who the peer asked for."""
     if not matches(connection.remote.id, peer):
         return False
-    return (
-        wanted is None or wanted == own_identity(connection, local) or matches(wanted, own_identity(connection, local))
-    )
+    return wanted is None or same(wanted, own_identity(connection, local))
 
 
 def shared_secret(configuration: Configuration, local: Identity, remote: Identity | None) -> bytes | None:

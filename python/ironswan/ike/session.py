@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ironswan.ike.timers import TimerKey
     from ironswan.policy.connection import Connection
     from ironswan.policy.identity import Identity
+    from ironswan.policy.proposals import Mismatch
     from ironswan.policy.selectors import Address
     from ironswan.policy.transforms import Proposal
 
@@ -134,9 +135,9 @@ class IkeSa:
         jitter = 1.0 - RETRANSMIT_JITTER * self.context.environment.fraction()
         return settings.retransmit_timeout * settings.retransmit_base**attempt * jitter
 
-    def reject(self, notify: int | None, because: Because, detail: str, now: float) -> None:
+    def reject(self, notify: int | None, because: Because, why: str | Mismatch, now: float) -> None:
         """Report a refusal of something this SA's peer sent."""
-        self.context.reject(notify, because, detail, self.remote, now)
+        self.context.reject(notify, because, why, self.remote, now)
 
     def abandon_tasks(self, outcome: Outcome, now: float) -> None:
         """Tell every waiting exchange that it will not happen."""
@@ -154,6 +155,7 @@ class IkeSa:
         self.keys = None
         self.reassembly.clear()
         self.predecessor = self.collision = None
+        self.context.settled(self)
         self.context.sas.pop(self.spi, None)
         self.context.environment.dismiss_ike(self.spi)
         if self.init_key is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -127,18 +126,34 @@ def matches(pattern: Identity | None, actual: Identity) -> bool:
     """Whether `actual` is who `pattern` names.
 
     None is anyone; `*` in a host name or mail address matches any characters (`*.example`, `*@example`). Case is
-    ignored in both, as DNS does.
+    ignored in both, as DNS does. The pattern is a configured one: what a peer says is compared with `same` alone.
     """
     if pattern is None or pattern == Identity(IdType.FQDN, b"%any"):
         return True
-    if pattern.type not in _TEXT:
-        return pattern == actual
-    wanted = pattern.data.decode("utf-8", "replace").lower()
-    if wanted == "*":
-        return True
-    if pattern.type != actual.type:
+    if pattern.type not in _TEXT or b"*" not in pattern.data:
+        return same(pattern, actual)
+    return pattern.data == b"*" or (pattern.type == actual.type and _fits(pattern.data.lower(), actual.data.lower()))
+
+
+def same(one: Identity, other: Identity) -> bool:
+    """Whether two identities are one; case is ignored in host names and mail addresses."""
+    if one.type != other.type or one.type not in _TEXT:
+        return one == other
+    return one.data.lower() == other.data.lower()
+
+
+def _fits(pattern: bytes, data: bytes) -> bool:
+    """Whether the parts of the pattern between its `*` stand in the data, one behind the other.
+
+    No regular expression: there is nothing to compile and keep, and nothing to try again.
+    """
+    first, *middle, last = pattern.split(b"*")
+    if len(data) < len(first) + len(last) or not data.startswith(first) or not data.endswith(last):
         return False
-    given = actual.data.decode("utf-8", "replace").lower()
-    if "*" not in wanted:
-        return wanted == given
-    return fnmatchcase(given, wanted.replace("[", "[[]").replace("?", "[?]"))
+    place, end = len(first), len(data) - len(last)
+    for part in middle:
+        place = data.find(part, place, end)
+        if place < 0:
+            return False
+        place += len(part)
+    return True

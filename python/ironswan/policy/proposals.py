@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ironswan.policy import keywords
@@ -31,6 +31,9 @@ _NEEDED = {
     Protocol.IKE: (TransformType.ENCR, TransformType.PRF, TransformType.KE),
     Protocol.ESP: (TransformType.ENCR,),
 }
+# An explanation is made of what a stranger sent: of its beginning, and cut to what somebody would read.
+_EXAMINED_PROPOSALS, _EXAMINED_TRANSFORMS = 16, 64
+_SHOWN, _SHOWN_LENGTH = 16, 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +46,32 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why nothing can be chosen: the first transform type without anything in common, in the pair that came closest."""
+    """Nothing can be chosen. Why is found out when it is asked for: a peer can cause more mismatches than are told."""
 
-    protocol: Protocol
-    transform_type: int | None
-    ours: tuple[str, ...]
-    theirs: tuple[str, ...]
-    suggestion: str
+    ours: tuple[Proposal, ...]
+    theirs: tuple[Proposal, ...]
+
+    @property
+    def transform_type(self) -> int | None:
+        """The first transform type without anything in common, in the pair that comes closest."""
+        return _closest(self.ours, _examined(self.theirs))
+
+    @property
+    def suggestion(self) -> str:
+        """A line that would have matched; empty if there is none."""
+        return _suggestion(_protocol(self.ours, self.theirs), _examined(self.theirs))
 
     def __str__(self) -> str:
         """One sentence: the type, both lists, and what to add."""
-        what = "proposal" if self.transform_type is None else type_name(self.transform_type)
-        ours = ", ".join(self.ours) or "none"
-        theirs = ", ".join(self.theirs) or "none"
-        text = f"no common {self.protocol.name} {what}: we allow {ours}; the peer offers {theirs}"
-        if not self.suggestion:
+        kind, protocol = self.transform_type, _protocol(self.ours, self.theirs)
+        what = "proposal" if kind is None else type_name(kind)
+        ours, theirs = _listed(self.ours, kind), _listed(_examined(self.theirs), kind)
+        text = f"no common {protocol.name} {what}: we allow {ours}; the peer offers {theirs}"
+        suggestion = self.suggestion
+        if not suggestion:
             return f"{text}; none of these is supported by this version"
-        key = "proposals" if self.protocol is Protocol.IKE else "esp_proposals"
-        return f'{text}; add "{self.suggestion}" to {key}{_warning(self.suggestion)}'
+        key = "proposals" if protocol is Protocol.IKE else "esp_proposals"
+        return f'{text}; add "{suggestion}" to {key}{_warning(suggestion)}'
 
 
 def _warning(suggestion: str) -> str:
@@ -163,7 +174,7 @@ def select(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Selected | M
             chosen = _choose(our, their)
             if chosen is not None:
                 return Selected(our, Proposal(our.protocol, chosen, their.number, their.spi))
-    return _mismatch(ours, theirs)
+    return Mismatch(tuple(ours), tuple(theirs))
 
 
 def _choose(our: Proposal, their: Proposal) -> tuple[Transform, ...] | None:
@@ -202,19 +213,24 @@ def _optional_ke(proposal: Proposal) -> bool:
     return not methods or any(t.id == KeyExchange.NONE for t in methods)
 
 
-def _mismatch(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Mismatch:
-    protocol = ours[0].protocol if ours else (theirs[0].protocol if theirs else Protocol.IKE)
-    best: tuple[int, Proposal, Proposal, int | None] | None = None
+def _protocol(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> Protocol:
+    return next((p.protocol for p in (*ours, *theirs)), Protocol.IKE)
+
+
+def _examined(theirs: Sequence[Proposal]) -> tuple[Proposal, ...]:
+    """As much of what a peer offers as an explanation is worth."""
+    few = theirs[:_EXAMINED_PROPOSALS]
+    return tuple(replace(p, transforms=p.transforms[:_EXAMINED_TRANSFORMS]) for p in few)
+
+
+def _closest(ours: Sequence[Proposal], theirs: Sequence[Proposal]) -> int | None:
+    best: tuple[int, int | None] = (-1, None)
     for our in ours:
         for their in theirs:
             agreed, failed = _agreement(our, their)
-            if best is None or agreed > best[0]:
-                best = (agreed, our, their, failed)
-    suggestion = _suggestion(protocol, theirs)
-    if best is None or best[3] is None:
-        return Mismatch(protocol, None, tuple(map(proposal_text, ours)), tuple(map(proposal_text, theirs)), suggestion)
-    kind = best[3]
-    return Mismatch(protocol, kind, _words(ours, kind), _words(theirs, kind), suggestion)
+            if agreed > best[0]:
+                best = (agreed, failed)
+    return best[1]
 
 
 def _agreement(our: Proposal, their: Proposal) -> tuple[int, int | None]:
@@ -229,8 +245,13 @@ def _agreement(our: Proposal, their: Proposal) -> tuple[int, int | None]:
     return agreed, failed
 
 
-def _words(proposals: Iterable[Proposal], kind: int) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(keyword(t) for p in proposals for t in p.of_type(kind)))
+def _listed(proposals: Iterable[Proposal], kind: int | None) -> str:
+    """The transforms of one type, or else the proposals, as keywords; the first few of many."""
+    texts = map(proposal_text, proposals) if kind is None else (keyword(t) for p in proposals for t in p.of_type(kind))
+    words = tuple(dict.fromkeys(texts))
+    shown = ", ".join(words[:_SHOWN]) or "none"
+    cut = shown[:_SHOWN_LENGTH]
+    return cut if len(words) <= _SHOWN and cut == shown else f"{cut} and more"
 
 
 def _suggestion(protocol: Protocol, theirs: Sequence[Proposal]) -> str:
@@ -253,12 +274,14 @@ def _possible(their: Proposal, allowed: frozenset[Transform]) -> str:
             chosen.append(picked)
         elif picked is None and offered:
             return ""
-    text = proposal_text(Proposal(their.protocol, tuple(chosen)))
-    try:
-        parse_proposal(text, their.protocol)
-    except ValueError:
-        return ""
-    return text
+    return proposal_text(Proposal(their.protocol, tuple(chosen))) if _complete_choice(chosen, their.protocol) else ""
+
+
+def _complete_choice(chosen: Sequence[Transform], protocol: Protocol) -> bool:
+    """Whether one transform of each of these types makes a proposal (RFC 7296 3.3.3; I47)."""
+    kinds = {t.type for t in chosen}
+    aead = any(map(_is_aead, chosen))
+    return kinds.issuperset(_NEEDED.get(protocol, ())) and aead != (TransformType.INTEG in kinds)
 
 
 def is_answer_to(answer: Proposal, offered: Sequence[Proposal]) -> bool:

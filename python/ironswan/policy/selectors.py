@@ -17,6 +17,8 @@ from ipaddress import (
 Address = IPv4Address | IPv6Address
 ANY_PROTOCOL = 0
 OPAQUE_PORTS = (65535, 0)
+# A payload counts its selectors in one octet (RFC 7296 3.13).
+MAX_SELECTORS = 255
 _ALL_PORTS = (0, 65535)
 _PROTOCOLS = {
     "any": 0, "icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58, "ospf": 89,
@@ -61,10 +63,16 @@ class TrafficSelector:
         """The fewest prefixes that make up the address range."""
         return tuple(summarize_address_range(self.start, self.end))
 
+    def _addresses(self) -> str:
+        """The one prefix that makes up the range, or both its ends."""
+        size = int(self.end) - int(self.start) + 1
+        if size & (size - 1) or int(self.start) % size:
+            return f"{self.start}-{self.end}"
+        return f"{self.start}/{self.start.max_prefixlen - size.bit_length() + 1}"
+
     def __str__(self) -> str:
         """As swanctl writes it: `10.1.0.0/16[tcp/80]`."""
-        networks = self.networks()
-        addresses = str(networks[0]) if len(networks) == 1 else f"{self.start}-{self.end}"
+        addresses = self._addresses()
         ports = (self.start_port, self.end_port)
         if self.protocol == ANY_PROTOCOL and ports == _ALL_PORTS:
             return addresses
@@ -178,23 +186,77 @@ def _common_ports(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int] | N
 
 def is_subset(inner: TrafficSelector, outer: TrafficSelector) -> bool:
     """Whether everything of `inner` is of `outer`."""
-    return intersect(inner, outer) == inner
+    return _covers(_box(outer), _box(inner))
+
+
+def are_within(selectors: Iterable[TrafficSelector], allowed: Iterable[TrafficSelector]) -> bool:
+    """Whether each of them is of one of `allowed`."""
+    boxes = [_box(ts) for ts in allowed]
+    return all(any(_covers(outer, inner) for outer in boxes) for inner in map(_box, selectors))
+
+
+# A selector as plain numbers, which compare fast: addresses, protocol, ports.
+_Box = tuple[int, int, int, int, int]
+
+
+def _box(ts: TrafficSelector) -> _Box:
+    """IPv6 begins above the last IPv4 address, and OPAQUE is port -1, which ANY has as well."""
+    family = 0 if ts.start.version == 4 else 1 << 32
+    low, high = ts.start_port, ts.end_port
+    if low > high:
+        low = high = -1
+    elif (low, high) == _ALL_PORTS:
+        low = -1
+    return family + int(ts.start), family + int(ts.end), ts.protocol, low, high
+
+
+def _covers(outer: _Box, inner: _Box) -> bool:
+    start, end, protocol, low, high = outer
+    return (
+        low <= inner[3]
+        and inner[4] <= high
+        and start <= inner[0]
+        and inner[1] <= end
+        and (not protocol or protocol == inner[2])
+    )
+
+
+def _meet(a: _Box, b: _Box) -> bool:
+    """Whether they have something in common, the protocol aside."""
+    return a[0] <= b[1] and b[0] <= a[1] and a[3] <= b[4] and b[3] <= a[4]
+
+
+def _largest_first(box: _Box) -> tuple[int, int, int]:
+    start, end, protocol, low, high = box
+    return start - end, protocol, low - high
 
 
 def narrow(proposed: Sequence[TrafficSelector], allowed: Sequence[TrafficSelector]) -> tuple[TrafficSelector, ...]:
     """What is of both, in the order proposed, without what another of the result covers (RFC 7296 2.9).
 
-    Empty: TS_UNACCEPTABLE.
+    Empty: TS_UNACCEPTABLE. Of each side the first MAX_SELECTORS count, and the result has no more: it is to be sent.
     """
-    common = [both for p in proposed for a in allowed if (both := intersect(p, a)) is not None]
-    return tuple(_without_covered(common))
+    # What is covered goes before the sides are combined too: it would only multiply what is to be compared.
+    ours = [(_box(ts), ts) for ts in without_covered(allowed[:MAX_SELECTORS])]
+    common: dict[TrafficSelector, None] = {}
+    for wanted in without_covered(proposed[:MAX_SELECTORS]):
+        box = _box(wanted)
+        for other, ts in ours:
+            if _meet(box, other) and (both := intersect(wanted, ts)) is not None:
+                common[both] = None
+                if len(common) == MAX_SELECTORS:
+                    return without_covered(common)
+    return without_covered(common)
 
 
-def _without_covered(selectors: Iterable[TrafficSelector]) -> list[TrafficSelector]:
-    kept: list[TrafficSelector] = []
+def without_covered(selectors: Iterable[TrafficSelector]) -> tuple[TrafficSelector, ...]:
+    """The selectors without those that another one covers, in their order."""
+    boxes: dict[_Box, TrafficSelector] = {}
     for selector in selectors:
-        if any(is_subset(selector, other) for other in kept):
-            continue
-        kept = [other for other in kept if not is_subset(other, selector)]
-        kept.append(selector)
-    return kept
+        boxes.setdefault(_box(selector), selector)
+    kept: list[_Box] = []
+    for box in sorted(boxes, key=_largest_first):
+        if not any(_covers(other, box) for other in kept):
+            kept.append(box)
+    wanted = set(kept)
+    return tuple(selector for box, selector in boxes.items() if box in wanted)

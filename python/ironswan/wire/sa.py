@@ -13,6 +13,9 @@ _TRANSFORM = struct.Struct("!BBHBBH")
 _MORE_PROPOSALS, _MORE_TRANSFORMS = 2, 3
 _KEY_LENGTH = 14
 _FIXED_LENGTH_ATTRIBUTE = 0x8000
+# Several times what implementations offer. Reading and choosing take time for each, and any stranger may ask for it, so
+# a payload with more is refused there and then, not read to its end.
+MAX_PROPOSALS, MAX_TRANSFORMS = 64, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,13 @@ class SaPayload:
 
 
 def read(body: bytes) -> SaPayload:
-    """Parse the proposals; lengths and counts must agree (I07). Raises WireError."""
+    """Parse the proposals; lengths and counts must agree (I07). Raises WireError, also when there are too many."""
     proposals: list[Proposal] = []
-    offset = 0
+    offset = transform_count = 0
     more = True
     while more:
+        if len(proposals) == MAX_PROPOSALS:
+            raise WireError(f"more than {MAX_PROPOSALS} proposals")
         if len(body) - offset < _PROPOSAL.size:
             raise WireError("a proposal is cut short")
         last, _, length, number, protocol, spi_size, count = _PROPOSAL.unpack_from(body, offset)
@@ -35,6 +40,9 @@ def read(body: bytes) -> SaPayload:
             raise WireError(f"last substructure {last} of a proposal is neither 0 nor 2")
         if length < _PROPOSAL.size + spi_size or offset + length > len(body):
             raise WireError(f"proposal length {length} does not fit")
+        transform_count += count
+        if transform_count > MAX_TRANSFORMS:
+            raise WireError(f"more than {MAX_TRANSFORMS} transforms")
         start = offset + _PROPOSAL.size
         transforms = _read_transforms(body[start + spi_size : offset + length], count)
         known = protocol in (Protocol.IKE, Protocol.AH, Protocol.ESP)

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from ironswan.policy.selectors import Address, TrafficSelector
+from ironswan.policy.selectors import MAX_SELECTORS, Address, TrafficSelector
 from ironswan.wire.errors import WireError
 
 _TS_IPV4_ADDR_RANGE, _TS_IPV6_ADDR_RANGE = 7, 8
@@ -16,10 +16,18 @@ _ADDRESS_LENGTH = {_TS_IPV4_ADDR_RANGE: 4, _TS_IPV6_ADDR_RANGE: 16}
 
 @dataclass(frozen=True, slots=True)
 class TsPayload:
-    """The initiator's (TSi) or the responder's (TSr) side of the traffic of a Child SA."""
+    """The initiator's (TSi) or the responder's (TSr) side of the traffic of a Child SA.
+
+    Raises ValueError for more selectors than can be counted, so that no SA is installed whose answer cannot be written.
+    """
 
     initiator: bool
     selectors: tuple[TrafficSelector, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written."""
+        if len(self.selectors) > MAX_SELECTORS:
+            raise ValueError(f"{len(self.selectors)} traffic selectors are more than {MAX_SELECTORS}")
 
 
 def read(body: bytes, *, initiator: bool) -> TsPayload:

@@ -42,6 +42,9 @@ def test_public_value_of_the_wrong_length_is_refused(method, entropy):
     for wrong in (b"", mine.public[:-1], mine.public + b"\0"):
         with pytest.raises(ke.InvalidPublicValue):
             mine.shared(wrong)
+        with pytest.raises(ke.InvalidPublicValue):
+            ke.check(method, wrong)
+    ke.check(method, mine.public)
 
 
 @pytest.mark.parametrize("method", MODP)
@@ -51,6 +54,8 @@ def test_modp_values_at_the_edges_are_refused(method, entropy):
     for value in (0, 1, prime - 1, prime, prime + 1):
         with pytest.raises(ke.InvalidPublicValue):
             mine.shared(value.to_bytes(LENGTHS[method], "big"))
+        with pytest.raises(ke.InvalidPublicValue):
+            ke.check(method, value.to_bytes(LENGTHS[method], "big"))
 
 
 @pytest.mark.parametrize("method", MODP)
@@ -70,6 +75,8 @@ def test_points_that_are_not_on_the_curve_are_refused(method, entropy):
     for wrong in (flipped, bytes(len(mine.public)), b"\xff" * len(mine.public)):
         with pytest.raises(ke.InvalidPublicValue):
             mine.shared(wrong)
+        with pytest.raises(ke.InvalidPublicValue):
+            ke.check(method, wrong)
 
 
 def test_x25519_masks_the_top_bit_and_refuses_low_order(entropy):

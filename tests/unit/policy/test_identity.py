@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironswan.policy.identity import Identity, IdType, matches
+from ironswan.policy.identity import Identity, IdType, matches, same
 
 
 @pytest.mark.parametrize(
@@ -65,12 +67,42 @@ def test_what_is_no_identity_is_refused_in_words(text: str) -> None:
         ("192.0.2.1", "192.0.2.1", True),
         ("fqdn:192.0.2.1", "192.0.2.1", False),
         ("keyid:A", "keyid:a", False),
+        ("keyid:*", "keyid:a", False),
+        ("a*b*c", "abc", True),
+        ("a*b*c", "a.b.b.c", True),
+        ("a*b*c", "acb", False),
+        ("a*a", "a", False),
+        ("*b*", "abc", True),
+        ("a**c", "ac", True),
+        ("*.x.*.example", "a.x.y.example", True),
+        ("*.x.*.example", "a.x.example", False),
         ("%any", "192.0.2.1", True),
         ("*", "keyid:x", True),
     ],
 )
 def test_pattern_matches_whom_it_names_only(pattern: str, actual: str, expected: bool) -> None:
     assert matches(Identity.parse(pattern), Identity.parse(actual)) is expected
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=8))
+def test_asterisk_matches_as_in_a_file_name(pattern: str, name: str) -> None:
+    wanted, given = Identity(IdType.FQDN, pattern.encode()), Identity(IdType.FQDN, name.encode())
+    assert matches(wanted, given) == fnmatchcase(name, pattern)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("moon.example", "MOON.example", True),
+        ("carol@example", "CAROL@example", True),
+        ("*.example", "moon.example", False),
+        ("moon.example", "*.example", False),
+        ("keyid:A", "keyid:a", False),
+        ("fqdn:192.0.2.1", "192.0.2.1", False),
+    ],
+)
+def test_identities_are_the_same_by_name_alone(one: str, other: str, expected: bool) -> None:
+    assert same(Identity.parse(one), Identity.parse(other)) is expected
 
 
 def test_no_pattern_is_anyone() -> None:

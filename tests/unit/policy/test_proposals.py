@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironswan.policy import proposals as proposals_module
 from ironswan.policy.keywords import ALL
 from ironswan.policy.proposals import (
     Mismatch,
@@ -268,6 +269,40 @@ def test_mismatch_suggests_what_is_weak_last_and_says_so() -> None:
 
 def test_mismatch_without_any_proposal_is_still_a_sentence() -> None:
     assert "none" in str(refused([esp("aes128gcm16")], []))
+
+
+def test_nothing_that_a_peer_offers_is_compared_with_the_keywords_for_likeness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T03: that is for an operator's typing errors; a stranger's offer would make it the most expensive step of all."""
+    monkeypatch.setattr(proposals_module, "get_close_matches", None)
+    unknown = Transform(TransformType.ENCR, 9999)
+    for transforms in ((), (GCM,), (unknown,), (GCM, NO_ESN, Transform(200, 1))):
+        for protocol in (Protocol.IKE, Protocol.ESP):
+            theirs = [Proposal(protocol, transforms, number) for number in range(20)]
+            assert "no common" in str(refused(list(default_proposals(protocol)), theirs))
+
+
+def test_mismatch_is_explained_only_when_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T03: of a flood of mismatches most are not told."""
+    for name in ("_closest", "_suggestion", "_listed"):
+        monkeypatch.setattr(proposals_module, name, None)
+    refused([ike("aes128gcm16-prfsha256-x25519")], [ike("aes128gcm16-prfsha256-modp2048")])
+
+
+def test_explanation_looks_at_the_beginning_of_an_endless_offer_and_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T03, T22."""
+    compared = []
+    agreement = proposals_module._agreement
+    monkeypatch.setattr(
+        proposals_module, "_agreement", lambda our, their: (compared.append(their), agreement(our, their))[1]
+    )
+    strange = tuple(Transform(TransformType.ENCR, 1000 + n, 128) for n in range(255))
+    theirs = [Proposal(Protocol.IKE, strange, n) for n in range(1000)]
+    text = str(refused([ike("aes128gcm16-prfsha256-x25519")], theirs))
+    assert len(compared) == 16
+    assert all(len(their.transforms) == 64 for their in compared)
+    assert len(text) < 1000
+    assert "encryption algorithm 1000/128, " in text
+    assert " and more" in text
 
 
 OFFER = replace(ike("aes128gcm16-aes256gcm16-prfsha256-x25519-ecp256"), number=1)

@@ -8,14 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironswan.policy import selectors as selectors_module
 from ironswan.policy.selectors import (
+    MAX_SELECTORS,
     OPAQUE_PORTS,
     TrafficSelector,
+    are_within,
     contains,
     intersect,
     is_subset,
     narrow,
     parse_selector,
+    without_covered,
 )
 
 OWN = ip_address("192.0.2.1")
@@ -114,6 +118,46 @@ def test_narrowing_keeps_the_order_proposed() -> None:
 def test_nothing_in_common_narrows_to_nothing() -> None:
     assert narrow([ts("10.1.0.0/16")], [ts("10.2.0.0/16")]) == ()
     assert narrow([ts("0.0.0.0/0")], [ts("::/0")]) == ()
+
+
+@given(selectors(), selectors())
+def test_a_subset_is_what_an_intersection_leaves_whole(a: TrafficSelector, b: TrafficSelector) -> None:
+    assert is_subset(a, b) == are_within([a], [b]) == (intersect(a, b) == a)
+
+
+def test_a_prefix_of_one_family_is_not_within_the_other() -> None:
+    assert not is_subset(ts("10.0.0.0/8"), ts("::/0"))
+    assert not is_subset(ts("::a00:0/104"), ts("0.0.0.0/0"))
+    assert is_subset(ts("::a00:0/104"), ts("::/0"))
+
+
+@given(st.lists(selectors(), max_size=8))
+def test_no_selector_is_kept_that_another_one_covers(given: list[TrafficSelector]) -> None:
+    kept = without_covered(given)
+    assert list(kept) == [s for s in dict.fromkeys(given) if s in kept], "in their order"
+    assert all(a is b or not is_subset(a, b) for a in kept for b in kept)
+    assert are_within(given, kept)
+
+
+def test_narrowing_is_bounded_and_so_is_what_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T03: all the selectors that fit into a payload, each of which meets each of ours."""
+    proposed = [ts(f"10.0.0.0/8[tcp/{port}]") for port in range(1, 300)]
+    allowed = [ts(f"10.{n}.0.0/16") for n in range(256)]
+    made = []
+    monkeypatch.setattr(selectors_module, "intersect", lambda a, b: (made.append(a), intersect(a, b))[1])
+    result = narrow(proposed, allowed)
+    assert len(result) == len(made) == MAX_SELECTORS
+    assert result[0] == intersect(proposed[0], allowed[0]), "the first is still that of the packet"
+
+
+def test_what_is_covered_is_not_combined_with_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T03."""
+    made = []
+    monkeypatch.setattr(selectors_module, "intersect", lambda a, b: (made.append(a), intersect(a, b))[1])
+    proposed = [*(ts(f"10.0.0.0/8[tcp/{port}]") for port in range(1, 200)), ts("0.0.0.0/0")]
+    allowed = [ts(f"10.{n}.0.0/16") for n in range(16)]
+    assert narrow(proposed, allowed) == tuple(allowed)
+    assert len(made) == len(allowed)
 
 
 def test_opaque_ports_are_within_any_and_no_other_range() -> None:

@@ -56,9 +56,10 @@ def test_ke_round_trip(method, data):
     assert ke.read(ke.write(ke.KePayload(method, data))) == ke.KePayload(method, data)
 
 
-@given(st.booleans(), u8, octets)
-def test_identification_round_trip(initiator, kind, data):
-    payload = identification.IdPayload(initiator, Identity(kind, data))
+@given(st.booleans(), u8, octets, st.binary(min_size=3, max_size=3))
+def test_identification_round_trip(initiator, kind, data, reserved):
+    """A peer's reserved octets included, since its AUTH covers them."""
+    payload = identification.IdPayload(initiator, Identity(kind, data), reserved)
     assert identification.read(identification.write(payload), initiator=initiator) == payload
 
 
@@ -86,6 +87,8 @@ def test_configuration_round_trip(kind, attributes):
         (cp.read, b"\1\0\0\0\0\1\0\5abc"),
         (cp.read, b"\1\0\0\0\0\1"),
         (eap.read, b"\1\1\0\5"),
+        (lambda body: identification.read(body, initiator=True), b"\2\0\0"),
+        (lambda body: identification.read(body, initiator=True), b"\2\0\0\0" + bytes(1025)),
         (sa.read, b""),
         (sa.read, struct.pack("!BBHBBBB", 1, 0, 8, 1, 1, 0, 0)),
         (sa.read, struct.pack("!BBHBBBB", 0, 0, 7, 1, 1, 0, 0)),
@@ -129,6 +132,36 @@ def test_substructure_shorter_than_its_own_header_is_refused(length):
     selector = struct.pack("!BBHHH", 99, 0, length, 0, 65535)
     with pytest.raises(WireError, match=f"traffic selector length {length} "):
         ts.read(b"\2\0\0\0" + selector * 2, initiator=True)
+
+
+def sa_body(transform_counts):
+    transform = struct.pack("!BBHBBH", 3, 0, 8, 1, 0, 20)
+    last_transform = struct.pack("!BBHBBH", 0, 0, 8, 1, 0, 20)
+    parts = []
+    for index, count in enumerate(transform_counts):
+        transforms = transform * (count - 1) + (last_transform if count else b"")
+        more = 0 if index == len(transform_counts) - 1 else 2
+        parts.append(struct.pack("!BBHBBBB", more, 0, 8 + len(transforms), 1, 1, 0, count) + transforms)
+    return b"".join(parts)
+
+
+def test_offer_of_more_proposals_or_transforms_than_anybody_makes_is_refused_unread():
+    """T03."""
+    assert len(sa.read(sa_body([8] * 64)).proposals) == 64
+    for counts in ([0] * 65, [255, 255, 3]):
+        body = sa_body(counts)
+        with pytest.raises(WireError, match="more than"):
+            sa.read(body)
+        with pytest.raises(WireError, match="more than"):
+            sa.read(body + b"not looked at")
+
+
+def test_more_traffic_selectors_than_can_be_counted_are_no_payload():
+    """So that it is known before anything is installed."""
+    selector = TrafficSelector(IPv4Address(0), IPv4Address(0))
+    assert ts.write(ts.TsPayload(True, (selector,) * 255))[0] == 255
+    with pytest.raises(ValueError, match="256"):
+        ts.TsPayload(True, (selector,) * 256)
 
 
 def test_traffic_selector_of_an_unknown_type_is_left_out():
