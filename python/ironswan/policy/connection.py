@@ -23,7 +23,8 @@ class StartAction(StrEnum):
 
 
 class EndAction(StrEnum):
-    """What happens to a child after the peer closed it (`close_action`) or was found dead (`dpd_action`)."""
+    """What happens to a child at the end: the peer closed or lost it, or its IKE SA expired (`close_action`), or the peer
+    was found dead (`dpd_action`)."""
 
     NONE = "none"
     TRAP = "trap"
