@@ -188,8 +188,8 @@ class Gateway:
                 self._take(item)
             except Exception:  # a fault with one must not lose the others
                 self.rejects["internal"] += 1
-                if self._limit.admit("internal", self.now):
-                    log.exception("a fault of ours while handling a message")
+                if (more := self._limit.admit("internal", self.now)) is not None:
+                    log.exception("a fault of ours while handling a message%s", more)
         self._pump()
 
     def _take(self, item: IkeDatagram | Acquire | SaNotice) -> None:
@@ -338,5 +338,5 @@ class Gateway:
     def _rejected(self, event: ev.Rejected) -> None:
         because = str(event.reject.because)
         self.rejects[because] += 1
-        if self._limit.admit(because, self.now):
-            log.warning("refused what %s sent (%s): %s", event.remote, because, plain(event.reject.detail))
+        if (more := self._limit.admit(because, self.now)) is not None:
+            log.warning("refused what %s sent (%s): %s%s", event.remote, because, plain(event.reject.detail), more)
