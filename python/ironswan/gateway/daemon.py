@@ -109,8 +109,12 @@ def _on_signals(commands: Commands) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        with contextlib.suppress(CommandError):  # it has been logged
+        try:
             await commands.reload()
+        except CommandError:
+            pass  # it has been logged
+        except Exception:  # there is nobody else to tell
+            log.exception("not reloaded, by a fault of ours")
 
     def hang_up() -> None:
         task = loop.create_task(reload())

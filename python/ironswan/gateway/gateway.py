@@ -130,6 +130,13 @@ class Gateway:
             self.children.removed(entry.child.child_id)
         self.policies.clear()
 
+    def adopt(self, new: Configuration) -> None:
+        """Go on with another configuration; its interfaces have been made."""
+        old, self.configuration = self.configuration, new
+        self.manager.set_configuration(new, self.now)
+        self.upkeep.configure(new, old)
+        self._pump()
+
     async def fit_mtu(self) -> None:
         """Bring the interface's MTU in step with the suites that are configured now, and with the links."""
         mtu = fitting_mtu(self.configuration, await self.network.outer_mtu(self.dataplane.interface()[1]))
