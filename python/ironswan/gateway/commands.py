@@ -79,10 +79,20 @@ class Commands:
         with self._told(named, progress):
             futures = [await self._gateway.bring_up(target) for target in named.targets]
             outcomes = await all_of(futures, timeout, self._late(named, timeout))
-        await self._gateway.protection.settled()
+        await self._gateway.outbox.settled()
+        self._check_still_up(named)
         took = round((self._gateway.now - begun) * 1000, 3)
         message = outcomes[-1].message
         return {"name": named.label, "children": self._children(named), "handshake_ms": took, "message": message}
+
+    def _check_still_up(self, named: Named) -> None:
+        """What could not be protected was ended at once, by us or by the peer. Raises CommandError."""
+        for target in named.targets:
+            if reason := self._gateway.outbox.refused.get(target):
+                raise CommandError(ExitCode.PERMISSION, f"{'/'.join(target)} is down again: {reason}")
+            if not self._gateway.children.serves(target):
+                text = f"{'/'.join(target)} is down again: the peer deleted it at once, and its log says why"
+                raise CommandError(ExitCode.PEER_REFUSED, text)
 
     def _late(self, named: Named, timeout: float) -> str:
         connection = self._gateway.configuration.connection(named.connection)

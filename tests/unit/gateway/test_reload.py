@@ -169,6 +169,41 @@ def test_mss_clamp_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     play(scenario)
 
 
+def test_interfaces_of_ours_do_not_count_as_links_the_mtu_must_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = configuration("left", children=(child("left", interface="tun-a"),))
+    loads(monkeypatch, own)
+    asked: list[object] = []
+
+    async def scenario(left: Side, _: Side) -> None:
+        async def outer_mtu(own_index: int, others: object = ()) -> int:
+            asked.append((own_index, others))
+            return 1500
+
+        monkeypatch.setattr(left.network, "outer_mtu", outer_mtu)
+        await left.do("reload")
+        assert asked == [(left.plane.interface()[1], ("tun-a",))]
+
+    play(scenario, own)
+
+
+def test_mtu_that_cannot_be_set_leaves_the_rest_of_the_reload_in_force(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(monkeypatch, configuration("left", dpd_delay=30.0))
+
+    async def scenario(left: Side, _: Side) -> None:
+        async def fail(mtu: int, others: object) -> None:
+            raise OSError("no such device")
+
+        monkeypatch.setattr(left.network, "set_mtu", fail)
+        before = left.gateway.mtu
+        assert (await left.do("reload"))["changed"] == ["home"]
+        assert left.gateway.mtu == before
+        assert caplog.text.count(f"the MTU stays {before}: no such device") == 1
+
+    play(scenario)
+
+
 STARTED = configuration("left", children=(child("left", start_action=StartAction.START),))
 
 
