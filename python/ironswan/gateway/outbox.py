@@ -33,10 +33,12 @@ class Outbox:
     def post(self, datagrams: Iterable[Datagram]) -> None:
         """Send these; the peer must not hear of an SA before our routes keep its packets from leaving in clear."""
         self._waiting += datagrams
-        if not self._gateway.protection.pending:
-            self._flush()
-        elif self._task is None or self._task.done():
+        if self._task is not None and not self._task.done():
+            return  # they leave with what waits already
+        if self._gateway.protection.pending:
             self._task = self._gateway.loop.create_task(self._send_when_protected())
+        else:
+            self._flush()
 
     async def settled(self) -> None:
         """Wait until everything has left, and what cannot be protected is being ended."""
@@ -45,14 +47,20 @@ class Outbox:
         await self._gateway.protection.settled()
 
     async def _send_when_protected(self) -> None:
-        await self._gateway.protection.settled()
+        protection = self._gateway.protection
+        await protection.settled()
         self._end_unprotected()
-        await self._gateway.protection.settled()
+        # What came meanwhile is looked at too, before any of it leaves.
+        while protection.pending:
+            await protection.settled()
+            self._end_unprotected()
         self._flush()
 
     def _end_unprotected(self) -> None:
         """Child SAs whose packets would take another way than the TUN are worse than none: somebody relies on them."""
         gateway = self._gateway
+        if gateway.protection.complete:
+            return
         self._ended &= {entry.child.child_id for entry in gateway.children}
         for entry in gateway.children:
             child = entry.child

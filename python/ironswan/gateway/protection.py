@@ -83,6 +83,11 @@ class Protection:
         held = (target for target, pair in self._held.items() if not self._lacking(pair.remote, Kind.UNREACHABLE))
         return frozenset(held) | frozenset(self._left)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every route of ours could be added."""
+        return not self._failed
+
     def obstacle(self, remote: Selectors) -> str | None:
         """Why packets to these may leave in clear, or do not come to the TUN; None: they are protected."""
         # A throw route that is missing keeps packets in the tunnel: it leads nothing out.
