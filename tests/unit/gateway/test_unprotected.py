@@ -69,6 +69,17 @@ def test_nobody_is_asked_for_a_child_that_is_known_to_be_unprotected(monkeypatch
     play(scenario)
 
 
+def test_child_that_is_to_be_up_is_tried_again_later() -> None:
+    async def scenario(left: Side, right: Side) -> None:
+        left.network.refuses = {Kind.TUN}
+        await left.until(lambda: left.gateway.outbox.refused)
+        await left.until(lambda: not left.spis and not right.spis)
+        assert left.gateway.upkeep.trying() == {("home", "lan")}
+        assert left.gateway.protection.held() == {("home", "lan")}
+
+    play(scenario, configuration("left", children=(child("left", start_action=StartAction.START),)))
+
+
 def test_child_of_a_family_that_is_off_stays_down() -> None:
     both = tuple(map(parse_selector, (THEIRS, "2001:db8::/32")))
     ours = tuple(map(parse_selector, (NET["left"], "2001:db8:1::/48")))
