@@ -126,3 +126,24 @@ def test_the_port_is_refused_to_a_second_gateway_although_it_is_shared(
     with inside(pair.a.namespace), pytest.raises(OSError, match="UDP port 4500: .*in use"):
         _native.DataPlane(tun_name="ipsec1", workers=workers, ike_port=501)
     assert " 0% packet loss" in ping(pair)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("there", [1, 2])
+def test_the_interface_is_refused_to_a_second_gateway_with_other_ports(
+    make_pair: Callable[..., Pair], there: int, workers: int
+) -> None:
+    pair = make_pair(workers=there)
+    pair.join()
+    with inside(pair.a.namespace), pytest.raises(OSError, match="busy"):
+        _native.DataPlane(tun_name="ipsec0", workers=workers, ike_port=501, nat_t_port=4501)
+    assert " 0% packet loss" in ping(pair)
+
+
+def test_a_second_gateway_that_is_refused_the_port_leaves_the_interface_as_it_is(
+    make_pair: Callable[..., Pair],
+) -> None:
+    pair = make_pair(mtu=1300)
+    with inside(pair.a.namespace), pytest.raises(OSError, match="UDP port"):
+        _native.DataPlane(tun_name="ipsec0", mtu=1400)
+    assert "mtu 1300" in pair.a.run("ip", "link", "show", "ipsec0")

@@ -106,9 +106,10 @@ def test_what_no_policy_of_its_interface_covers_goes_nowhere(make_pair):
     wait_for(lambda: pair.a.counter("drop_no_policy") == 1)
 
 
-def test_a_name_in_use_is_refused(make_pair):
-    pair = make_pair()
-    with pytest.raises(OSError, match="."):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_name_in_use_is_refused(make_pair, workers):
+    pair = make_pair(workers=workers)
+    with pytest.raises(OSError, match="busy"):
         make(pair, "a", "ipsec0")
     with pytest.raises(OSError, match="no interface name"):
         make(pair, "a", "a/b")

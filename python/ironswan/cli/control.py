@@ -55,11 +55,13 @@ def _timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _ask(arguments: argparse.Namespace, command: str, **more: object) -> JsonObject:
+def _ask(arguments: argparse.Namespace, command: str, *, until_closed: bool = False, **more: object) -> JsonObject:
     from ironswan.control.client import Client
 
     patience = float(more.get("timeout", 30.0)) + GRACE  # type: ignore[arg-type]
-    return Client(arguments.socket).request(command, progress=_progress, patience=patience, **more)
+    return Client(arguments.socket).request(
+        command, progress=_progress, patience=patience, until_closed=until_closed, **more
+    )
 
 
 def _progress(text: str) -> None:
@@ -110,8 +112,8 @@ def handle_reload(arguments: argparse.Namespace) -> int:
 
 
 def handle_stop(arguments: argparse.Namespace) -> int:
-    """Stop the gateway."""
-    _ask(arguments, "stop")
+    """Stop the gateway and wait until it has ended: another one may be started at once."""
+    _ask(arguments, "stop", until_closed=True)
     return ExitCode.OK
 
 

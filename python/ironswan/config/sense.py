@@ -7,8 +7,8 @@ from ipaddress import ip_address
 
 from ironswan.config.fields import shown
 from ironswan.config.tree import Problems, Section
-from ironswan.config.values import address_range
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection, Mode, SharedSecret, StartAction
+from ironswan.policy.hosts import is_host
 from ironswan.policy.identity import Identity, IdType, matches
 from ironswan.policy.selectors import SelectorTemplate
 
@@ -123,7 +123,7 @@ def _check_child(child: ChildPolicy, connection: Connection, note: Note) -> None
     local, remote = _selector_families(child.local_ts), _selector_families(child.remote_ts)
     if not local & remote:
         note("remote_ts", "is of another address family than local_ts: no packet could match both")
-    if child.start_action is not StartAction.NONE and not any(map(_can_be_called, connection.remote_addrs)):
+    if child.start_action is not StartAction.NONE and not any(map(is_host, connection.remote_addrs)):
         note("start_action", "needs a peer that can be called: give remote_addrs an address or a host name")
 
     if child.mode is Mode.TRANSPORT:
@@ -153,7 +153,3 @@ def _is_address(text: str) -> bool:
 def _selector_families(selectors: tuple[SelectorTemplate, ...]) -> set[int]:
     """The address families; both for `dynamic`, which is not known yet."""
     return {version for s in selectors for version in ((4, 6) if s.start is None else (s.start.version,))}
-
-
-def _can_be_called(address: str) -> bool:
-    return not (address.startswith("%any") or "/" in address or address_range(address) is not None)

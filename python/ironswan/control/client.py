@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ironswan.control.protocol import MAX_LINE, CommandError, ExitCode, JsonObject, decode, encode
+from ironswan.control.protocol import CommandError, ExitCode, JsonObject, decode, encode
 
 Progress = Callable[[str], None]
 
@@ -23,12 +23,20 @@ class Client:
         self.path = path
 
     def request(
-        self, command: str, *, progress: Progress = _silent, patience: float | None = 60.0, **arguments: object
+        self,
+        command: str,
+        *,
+        progress: Progress = _silent,
+        patience: float | None = 60.0,
+        until_closed: bool = False,
+        **arguments: object,
     ) -> JsonObject:
         """Send one command and return its result; `patience` is seconds without a word from the gateway, None for ever.
 
+        `until_closed` returns it when the gateway closes the connection, which after `stop` is when it has ended.
         Raises CommandError: what the gateway said, NOT_RUNNING when none answers, PERMISSION when it is not for us.
         """
+        found: JsonObject | None = None
         with self._connect(patience) as connection:
             try:
                 connection.sendall(encode({"command": command, **arguments}))
@@ -38,12 +46,16 @@ class Client:
                     elif isinstance(error := reply.get("error"), dict):
                         raise self._error(error)
                     elif isinstance(result := reply.get("result"), dict):
-                        return result
+                        found = result
+                        if not until_closed:
+                            break
             except TimeoutError:
                 raise CommandError(ExitCode.TIMEOUT, f"the gateway did not answer within {patience:g} s") from None
             except (ConnectionError, BrokenPipeError):
                 pass
-        raise CommandError(ExitCode.FAILED, "the gateway closed the connection before it answered")
+        if found is None:
+            raise CommandError(ExitCode.FAILED, "the gateway closed the connection before it answered")
+        return found
 
     @staticmethod
     def _error(error: JsonObject) -> CommandError:
@@ -69,6 +81,14 @@ class Client:
 
     @staticmethod
     def _replies(connection: socket.socket) -> Iterator[JsonObject]:
+        """Of any length: who can answer there is the gateway, or has its rights."""
         with connection.makefile("rb") as lines:
-            while line := lines.readline(MAX_LINE):
-                yield decode(line)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    return  # it ended in the middle of an answer
+                try:
+                    yield decode(line)
+                except CommandError:
+                    raise CommandError(
+                        ExitCode.FAILED, f"what answers at the socket is no gateway: {line[:60]!r}"
+                    ) from None

@@ -1,7 +1,8 @@
 """What is said on the control socket. Knows the words and the limits; no socket and no gateway.
 
 A request is one line `{"command": "up", "name": "c"}`. The answer is any number of `{"progress": text}` lines, then one
-`{"result": {...}}` or `{"error": {"code": name of an ExitCode in lower case, "message": text, ...}}`.
+`{"result": {...}}` or `{"error": {"code": name of an ExitCode in lower case, "message": text, ...}}`. After `stop` the
+gateway closes the connection, once it has ended.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 SCHEMA = 1
-MAX_LINE = 1 << 20
 MAX_REQUEST = 64 << 10
 JsonObject = dict[str, object]
 

@@ -12,7 +12,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 from ironswan.control.protocol import MAX_REQUEST, CommandError, ExitCode, JsonObject, decode, encode
@@ -36,6 +36,8 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._inode: int | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def start(self) -> None:
         """Listen. Raises CommandError when the path cannot be ours: a live gateway answers, or it is not writable."""
@@ -53,24 +55,29 @@ class ControlServer:
                 ExitCode.PERMISSION, f"cannot make the control socket {self.path}: {error.strerror or error}"
             ) from None
 
-    async def stop(self) -> None:
-        """Stop listening, end what is being served, remove the path if it is still ours."""
-        if self._server is None:
+    async def close(self) -> None:
+        """Stop listening, end what is being served, remove the path if it is still ours; nothing is served from now on.
+
+        Idle connections stay until `stop`: whoever waits for our end sees it there.
+        """
+        if self._server is None or self._closed:
             return
+        self._closed = True
         self._server.close()
         with contextlib.suppress(OSError):
             if self.path.stat().st_ino == self._inode:
                 self.path.unlink()
-        current = asyncio.current_task()
-        others = [task for task in self._open if task is not current]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await _cancelled(self._answering)
+
+    async def stop(self) -> None:
+        """Close, and end all connections."""
+        await self.close()
+        await _cancelled(self._open)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._open) >= CONNECTIONS or not _allowed(writer):
+        if self._closed or len(self._open) >= CONNECTIONS or not _allowed(writer):
             writer.close()
             return
         self._open.add(task)
@@ -93,8 +100,22 @@ class ControlServer:
                 return
             if not line:
                 return
-            writer.write(encode(await self._answer(line, writer)))
+            if self._closed:
+                writer.write(encode({"error": CommandError(ExitCode.NOT_RUNNING, "the gateway is ending").document()}))
+            else:
+                with self._busy():
+                    writer.write(encode(await self._answer(line, writer)))
             await writer.drain()
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            yield
+        finally:
+            self._answering.discard(task)
 
     async def _answer(self, line: bytes, writer: asyncio.StreamWriter) -> JsonObject:
         def progress(text: str) -> None:
@@ -108,6 +129,13 @@ class ControlServer:
         except Exception:  # a fault in one command must not take the gateway's control away
             log.exception("a command failed in a way it should not")
             return {"error": CommandError(ExitCode.FAILED, "internal error: the gateway's log has it").document()}
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    others = [task for task in tasks if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _bind(path: Path) -> socket.socket:

@@ -12,38 +12,22 @@ from ipaddress import ip_address, ip_network
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.ike.types import Endpoint
 from ironswan.policy.connection import Connection, Settings
+from ironswan.policy.hosts import ANY, is_host, is_range, literal
 from ironswan.policy.selectors import Address
 
 RESOLVE_SECONDS = 5.0
-_ANY = ("%any", "%any4", "%any6", "0.0.0.0", "::")  # noqa: S104
-
-
-def literal(text: str) -> Address | None:
-    """The address `text` is, if it is one that names a host."""
-    with contextlib.suppress(ValueError):
-        return ip_address(text) if text not in _ANY else None
-    return None
-
-
-def _is_host(text: str) -> bool:
-    return text not in _ANY and "/" not in text and not _is_range(text)
-
-
-def _is_range(text: str) -> bool:
-    start, dash, end = text.partition("-")
-    return bool(dash) and literal(start.strip()) is not None and literal(end.strip()) is not None
 
 
 def host_to_initiate(connection: Connection) -> str | None:
     """The first configured remote address that is one host; None: we can only wait for the peer."""
-    return next((text for text in connection.remote_addrs if _is_host(text)), None)
+    return next((text for text in connection.remote_addrs if is_host(text)), None)
 
 
 def covers(text: str, address: Address) -> bool:
     """Whether a configured local address, prefix, range or `%any` holds `address`."""
-    if text in _ANY:
+    if text in ANY:
         return True
-    if _is_range(text):
+    if is_range(text):
         start, _, end = (literal(part.strip()) for part in text.partition("-"))
         return (
             start is not None
@@ -123,6 +107,30 @@ def choose_local(configured: Sequence[str], routed: Address | None, own: Sequenc
     return next(allowed, None)
 
 
+async def named_here(configured: Sequence[str], own: Sequence[Address]) -> tuple[str, ...]:
+    """Local addresses with each host name as the addresses of this host that it has.
+
+    Raises CommandError for a name that cannot be resolved, or is another host's, unless there is something beside it.
+    """
+    found: list[str] = []
+    failure: CommandError | None = None
+    for text in configured:
+        if not is_host(text) or literal(text) is not None:
+            found.append(text)
+            continue
+        try:
+            mine = [address for address in await resolve(text) if address in own]
+        except CommandError as error:
+            failure = error
+            continue
+        if not mine:
+            failure = CommandError(ExitCode.FAILED, f"local_addrs: {text} has no address of this host")
+        found += map(str, mine)
+    if failure is not None and not found:
+        raise failure
+    return tuple(found)
+
+
 def ports(connection: Connection, settings: Settings) -> tuple[int, int]:
     """Our and the peer's port. A peer that is not at 500 expects the non-ESP marker, which goes with our other port."""
     nat_t = connection.remote_port != 500 or connection.local_port == settings.port_nat_t
@@ -140,9 +148,10 @@ async def endpoints(
             f"{connection.name} cannot be initiated from here: its remote_addrs name no host, so it waits for the peer",
         )
     local_port, remote_port = ports(connection, settings)
+    configured = await named_here(connection.local_addrs, own)
     for remote in await resolve(host):
         routed = address_towards(remote, mark)
-        local = choose_local(connection.local_addrs, routed, own)
+        local = choose_local(configured, routed, own)
         if local is not None and local.version == remote.version:
             return Endpoint(local, local_port), Endpoint(remote, remote_port)
     raise CommandError(ExitCode.FAILED, f"no route to {host} from {', '.join(connection.local_addrs)}")

@@ -23,13 +23,14 @@ from ironswan.ike.types import IkeSaStatus, Outcome
 if TYPE_CHECKING:
     from ironswan.control.server import Progress
     from ironswan.gateway.gateway import Gateway
-    from ironswan.policy.connection import Connection
+    from ironswan.policy.connection import Configuration, Connection
 
 DEFAULT_TIMEOUT = 30.0
 LONGEST_TIMEOUT = 3600.0
 NO_ANSWER_AFTER = 3.0
 _ALIVE = ("installed", "rekeying")
-_NOT_RESTARTED = ("port", "port_nat_t", "workers")
+# What the data plane is made with.
+_NEED_RESTART = ("port", "port_nat_t", "workers", "nice", "real_time", "busy_poll")
 log = logging.getLogger("ironswan.gateway")
 Command = Callable[[JsonObject, "Progress"], Awaitable[JsonObject]]
 
@@ -78,10 +79,20 @@ class Commands:
         with self._told(named, progress):
             futures = [await self._gateway.bring_up(target) for target in named.targets]
             outcomes = await all_of(futures, timeout, self._late(named, timeout))
-        await self._gateway.protection.settled()
+        await self._gateway.outbox.settled()
+        self._check_still_up(named)
         took = round((self._gateway.now - begun) * 1000, 3)
         message = outcomes[-1].message
         return {"name": named.label, "children": self._children(named), "handshake_ms": took, "message": message}
+
+    def _check_still_up(self, named: Named) -> None:
+        """What could not be protected was ended at once, by us or by the peer. Raises CommandError."""
+        for target in named.targets:
+            if reason := self._gateway.outbox.refused.get(target):
+                raise CommandError(ExitCode.PERMISSION, f"{'/'.join(target)} is down again: {reason}")
+            if not self._gateway.children.serves(target):
+                text = f"{'/'.join(target)} is down again: the peer deleted it at once, and its log says why"
+                raise CommandError(ExitCode.PEER_REFUSED, text)
 
     def _late(self, named: Named, timeout: float) -> str:
         connection = self._gateway.configuration.connection(named.connection)
@@ -169,27 +180,38 @@ class Commands:
         return await self.reload()
 
     async def reload(self) -> JsonObject:
-        """Read the configuration again; an error in it changes nothing. Raises CommandError(CONFIGURATION)."""
-        gateway, old = self._gateway, self._gateway.configuration
+        """Read the configuration again; an error in it changes nothing. Raises CommandError, which has been logged."""
         try:
             new = load(self._path)
+            self._gateway.interfaces.configure(new, self._gateway.mtu)
         except ConfigurationError as error:
             problems = [str(problem) for problem in error.problems]
-            for problem in problems:
-                log.error("%s", problem)
-            log.error("the configuration has errors: the gateway goes on with the one it had")
-            text = "not reloaded, the running configuration stays: " + "; ".join(problems)
-            raise CommandError(ExitCode.CONFIGURATION, text, problems=problems) from None
-        gateway.interfaces.configure(new, gateway.mtu)
-        gateway.configuration = new
-        gateway.manager.set_configuration(new, gateway.now)
-        gateway.upkeep.configure(new, old)
+            raise self._not_reloaded(
+                CommandError(ExitCode.CONFIGURATION, "; ".join(problems), problems=problems)
+            ) from None
+        except CommandError as error:
+            raise self._not_reloaded(error) from None
+        return await self._adopt(new)
+
+    @staticmethod
+    def _not_reloaded(error: CommandError) -> CommandError:
+        """What to raise, once the log has what is wrong, a line for each problem."""
+        problems = error.details.get("problems")
+        for problem in problems if isinstance(problems, list) else [error.message]:
+            log.error("%s", problem)
+        log.error("not reloaded: the gateway goes on with the configuration it had")
+        text = f"not reloaded, the running configuration stays: {error.message}"
+        return CommandError(error.code, text, **error.details)
+
+    async def _adopt(self, new: Configuration) -> JsonObject:
+        gateway, old = self._gateway, self._gateway.configuration
+        gateway.adopt(new)
         self._end_removed()
         gateway.tidy_interfaces()
         await gateway.fit_mtu()
         await gateway.protection.settled()
         changes = _changes(old.connections, new.connections)
-        restart = [key for key in _NOT_RESTARTED if getattr(old.settings, key) != getattr(new.settings, key)]
+        restart = [key for key in _NEED_RESTART if getattr(old.settings, key) != getattr(new.settings, key)]
         if restart:
             log.warning("%s changed: that takes effect when the gateway is started again", ", ".join(restart))
         log.info("reloaded: %s", ", ".join(f"{len(names)} {word}" for word, names in changes.items()))

@@ -25,7 +25,6 @@ from ironswan.gateway.upkeep import unstartable
 
 if TYPE_CHECKING:
     from ironswan.dataplane.port import DataPlane
-    from ironswan.gateway.routes import Prefix
     from ironswan.policy.connection import Configuration, Settings
 
 GOODBYE_SECONDS = 2.0
@@ -51,41 +50,43 @@ async def run(path: Path, socket: Path, *, tun_name: str = "ipsec0") -> int:
 
 
 async def _with_dataplane(configuration: Configuration, path: Path, socket: Path, tun_name: str) -> int:
-    dataplane = open_dataplane(configuration.settings, tun_name)
-    network = Netlink()
-    stale: tuple[Prefix, ...] = ()
-    refuse = True
-    try:
-        mtu, stale = await _set_up(network, dataplane, configuration)
-        gateway = Gateway(configuration, dataplane, network, mark=MARK, mtu=mtu, stale=stale)
-        code = await _serve(gateway, path, socket)
-        refuse = code is ExitCode.FAILED
-        return code
-    except CommandError:
-        # It never served: only what a dead gateway left is still to be refused.
-        refuse = bool(stale)
-        raise
-    finally:
-        # A gateway that failed leaves what a killed one leaves: what was protected stays refused.
-        await network.tear_down(keep_refusing=refuse)
-        dataplane.close()
+    # Whoever asked us to stop waits until the control connection ends: after everything else.
+    async with contextlib.AsyncExitStack() as last:
+        dataplane = open_dataplane(configuration.settings, tun_name)
+        network = Netlink()
+        refuse = True
+        try:
+            mtu = await _set_up(network, dataplane, configuration)
+            gateway = Gateway(configuration, dataplane, network, mark=MARK, mtu=mtu, stale=network.stale)
+            code = await _serve(gateway, path, socket, last)
+            refuse = code is ExitCode.FAILED
+            return code
+        except CommandError:
+            # It never served: only what a dead gateway left is still to be refused.
+            refuse = bool(network.stale)
+            raise
+        finally:
+            # A gateway that failed leaves what a killed one leaves: what was protected stays refused.
+            await network.tear_down(keep_refusing=refuse)
+            dataplane.close()
 
 
-async def _set_up(
-    network: Netlink, dataplane: DataPlane, configuration: Configuration
-) -> tuple[int, tuple[Prefix, ...]]:
+async def _set_up(network: Netlink, dataplane: DataPlane, configuration: Configuration) -> int:
     name, index = dataplane.interface()
     try:
         mtu = fitting_mtu(configuration, await network.outer_mtu(index))
-        ports = configuration.settings.port, configuration.settings.port_nat_t
-        return mtu, await network.set_up(index, mtu, ports)
+        await network.set_up(index, mtu, (configuration.settings.port, configuration.settings.port_nat_t))
+    except CommandError:
+        raise
     except Exception as error:  # whatever netlink says, it is one sentence for the operator  # noqa: BLE001
         raise CommandError(ExitCode.PERMISSION, f"cannot set {name} up: {error}") from None
+    return mtu
 
 
-async def _serve(gateway: Gateway, path: Path, socket: Path) -> ExitCode:
+async def _serve(gateway: Gateway, path: Path, socket: Path, last: contextlib.AsyncExitStack) -> ExitCode:
     commands = Commands(gateway, path)
     server = ControlServer(socket, commands.handle)
+    last.push_async_callback(server.stop)
     _on_signals(commands)
     for connection, child in unstartable(gateway.configuration):
         log.warning("%s/%s has a start action, but its connection names no peer to go to", connection, child)
@@ -99,7 +100,7 @@ async def _serve(gateway: Gateway, path: Path, socket: Path) -> ExitCode:
     stop.cancel()
     failure = gateway.failed.result() if gateway.failed.done() else None
     log.info("ending") if failure is None else log.critical("%s; ending", failure)
-    await server.stop()
+    await server.close()
     await gateway.stop(GOODBYE_SECONDS if failure is None else 0.0)
     return ExitCode.OK if failure is None else ExitCode.FAILED
 
@@ -109,8 +110,12 @@ def _on_signals(commands: Commands) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        with contextlib.suppress(CommandError):  # it has been logged
+        try:
             await commands.reload()
+        except CommandError:
+            pass  # it has been logged
+        except Exception:  # there is nobody else to tell
+            log.exception("not reloaded, by a fault of ours")
 
     def hang_up() -> None:
         task = loop.create_task(reload())
@@ -156,7 +161,10 @@ def obstacle(error: OSError, settings: Settings, tun_name: str) -> str:
     if number in (errno.EPERM, errno.EACCES):
         return "not permitted: a gateway needs root, or CAP_NET_ADMIN and the right to use ports below 1024"
     if number == errno.EBUSY:
-        return f"the interface {tun_name} is in use: another gateway runs in this network namespace"
+        return (
+            f"the interface {tun_name} is in use: another gateway runs in this network namespace, which is to be "
+            f"stopped first, or it is somebody else's: remove it, or choose another name with --interface"
+        )
     if number == errno.EADDRINUSE:
         return (
             f"UDP port {settings.port} or {settings.port_nat_t} is in use: another IKE daemon, or another gateway, "

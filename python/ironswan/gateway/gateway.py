@@ -21,6 +21,7 @@ from ironswan.gateway.interfaces import Interfaces
 from ironswan.gateway.log import RateLimit, plain
 from ironswan.gateway.mtu import fitting_mtu
 from ironswan.gateway.operations import Operations
+from ironswan.gateway.outbox import Outbox
 from ironswan.gateway.paths import Paths
 from ironswan.gateway.policies import Policies, Target
 from ironswan.gateway.protection import Protection, is_static
@@ -80,8 +81,7 @@ class Gateway:
         self._timer: asyncio.TimerHandle | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._spis: dict[int, float] = {}
-        self._outbox: list[Datagram] = []
-        self._sender: asyncio.Task[None] | None = None
+        self.outbox = Outbox(self, self._limit)
         self._apply: dict[type, Callable[..., None]] = {
             ev.ChildInstalled: self._child_installed,
             ev.ChildOutboundReady: lambda e: self.children.outbound_ready(e.child_id),
@@ -130,13 +130,24 @@ class Gateway:
             self.children.removed(entry.child.child_id)
         self.policies.clear()
 
+    def adopt(self, new: Configuration) -> None:
+        """Go on with another configuration; its interfaces have been made."""
+        old, self.configuration = self.configuration, new
+        self.manager.set_configuration(new, self.now)
+        self.upkeep.configure(new, old)
+        self._pump()
+
     async def fit_mtu(self) -> None:
-        """Bring the interface's MTU in step with the suites that are configured now, and with the links."""
-        mtu = fitting_mtu(self.configuration, await self.network.outer_mtu(self.dataplane.interface()[1]))
-        if mtu != self.mtu:
-            await self.network.set_mtu(mtu, self.interfaces.names())
-            log.info("the MTU is %d now, it was %d", mtu, self.mtu)
-            self.mtu = mtu
+        """Bring our interfaces' MTU in step with the suites that are configured now, and with the links."""
+        try:
+            own = self.interfaces.names()
+            mtu = fitting_mtu(self.configuration, await self.network.outer_mtu(self.dataplane.interface()[1], own))
+            if mtu != self.mtu:
+                await self.network.set_mtu(mtu, own)
+                log.info("the MTU is %d now, it was %d", mtu, self.mtu)
+                self.mtu = mtu
+        except Exception as error:  # whatever netlink says: the configuration is in force all the same  # noqa: BLE001
+            log.error("the MTU stays %d: %s", self.mtu, error)
         self._clamp_mss()
 
     def tidy_interfaces(self) -> None:
@@ -155,6 +166,10 @@ class Gateway:
     async def bring_up(self, target: Target, packet: Packet | None = None) -> asyncio.Future[Outcome]:
         """Begin to set a child up, or join the attempt under way. Raises CommandError when it cannot even begin."""
         name, child = target
+        connection = self.configuration.connection(name)
+        policy = connection.child(child) if connection else None
+        if policy is not None and (reason := await self.protection.refusal(target, policy)):
+            raise CommandError(ExitCode.PERMISSION, f"{name}/{child} stays down: {reason}")
         local, remote = await self.endpoints(name)
         return self.command(lambda now: self.manager.initiate(name, child, now, local, remote, packet))
 
@@ -188,8 +203,8 @@ class Gateway:
                 self._take(item)
             except Exception:  # a fault with one must not lose the others
                 self.rejects[Because.INTERNAL] += 1
-                if self._limit.admit(Because.INTERNAL, self.now):
-                    log.exception("a fault of ours while handling a message")
+                if (more := self._limit.admit(Because.INTERNAL, self.now)) is not None:
+                    log.exception("a fault of ours while handling a message%s", more)
         self._pump()
 
     def _take(self, item: IkeDatagram | Acquire | SaNotice) -> None:
@@ -253,32 +268,11 @@ class Gateway:
                 self._apply[type(event)](event)
                 for watcher in tuple(self.watchers):
                     watcher(event)
-        self._outbox += self.manager.take_datagrams()
-        if self.protection.pending:
-            # The peer must not hear of an SA before our own routes keep its traffic from leaving in clear.
-            if self._sender is None or self._sender.done():
-                self._sender = self.loop.create_task(self._send_when_protected())
-        else:
-            self._flush()
+        self.outbox.post(self.manager.take_datagrams())
         deadline = self.manager.next_deadline()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if deadline is None else self.loop.call_at(deadline, self._timers_due)
-
-    async def _send_when_protected(self) -> None:
-        await self.protection.settled()
-        self._flush()
-
-    def _flush(self) -> None:
-        datagrams, self._outbox = self._outbox, []
-        for datagram in datagrams:
-            self._send(datagram)
-
-    def _send(self, datagram: Datagram) -> None:
-        local, remote = datagram.local, datagram.remote
-        sent = self.dataplane.send(str(local.address), local.port, str(remote.address), remote.port, datagram.data)
-        if not sent and self._limit.admit("send", self.now):
-            log.warning("the kernel does not send from %s to %s", local, remote)
 
     def _child_installed(self, event: ev.ChildInstalled) -> None:
         child = event.child
@@ -290,6 +284,7 @@ class Gateway:
             self.manager.delete_child(child.child_id, self.now)
             return
         target = (child.connection, child.name)
+        self.outbox.refused.pop(target, None)
         configured = self.configuration.connection(child.connection)
         policy = configured.child(child.name) if configured else None
         if policy is not None and is_static(policy):
@@ -338,5 +333,5 @@ class Gateway:
     def _rejected(self, event: ev.Rejected) -> None:
         because = str(event.reject.because)
         self.rejects[because] += 1
-        if self._limit.admit(because, self.now):
-            log.warning("refused what %s sent (%s): %s", event.remote, because, plain(event.reject.detail))
+        if (more := self._limit.admit(because, self.now)) is not None:
+            log.warning("refused what %s sent (%s): %s%s", event.remote, because, plain(event.reject.detail), more)

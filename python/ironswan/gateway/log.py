@@ -65,11 +65,16 @@ class RateLimit:
         """Nothing said yet."""
         self._since = 0.0
         self._said: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
 
-    def admit(self, kind: str, now: float) -> bool:
-        """Whether a line of this kind may be said now. Kinds are our own words, so they are few."""
+    def admit(self, kind: str, now: float) -> str | None:
+        """What to add to a line of this kind, often nothing; None to leave it out. Kinds are our own words, so few."""
         if now - self._since >= WINDOW:
             self._since = now
             self._said.clear()
         self._said[kind] += 1
-        return self._said[kind] <= BURST
+        if self._said[kind] > BURST:
+            self._left_out[kind] += 1
+            return None
+        left_out = self._left_out.pop(kind, 0)
+        return f" ({left_out} more like this were left out)" if left_out else ""

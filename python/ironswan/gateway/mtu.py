@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from ironswan.gateway.addresses import literal
 from ironswan.ike.suites import esp_suite
 from ironswan.policy.connection import Configuration
+from ironswan.policy.hosts import literal
 from ironswan.policy.proposals import default_proposals
 from ironswan.policy.transforms import Proposal, Protocol, TransformType
 

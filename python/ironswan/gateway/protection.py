@@ -7,6 +7,7 @@ from the moment it is configured, any other from its first SA until the operator
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ironswan.policy.selectors import Address, SelectorTemplate
 
 _UNUSED = IPv4Address(0)
+log = logging.getLogger("ironswan.gateway")
 
 
 def resolved(templates: Sequence[SelectorTemplate], own: Address | None) -> Selectors | None:
@@ -47,6 +49,7 @@ class Protection:
         self._applied = frozenset(Route(prefix, Kind.UNREACHABLE) for prefix in self._stale)
         self._held: dict[Target, Protected] = {}
         self._left: dict[Target, tuple[Prefix, ...]] = {}
+        self._failed: dict[Route, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._dirty = False
 
@@ -77,7 +80,38 @@ class Protection:
 
     def held(self) -> frozenset[Target]:
         """The children whose packets never leave in clear."""
-        return frozenset(self._held) | frozenset(self._left)
+        held = (target for target, pair in self._held.items() if not self._lacking(pair.remote, Kind.UNREACHABLE))
+        return frozenset(held) | frozenset(self._left)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every route of ours could be added."""
+        return not self._failed
+
+    def obstacle(self, remote: Selectors) -> str | None:
+        """Why packets to these may leave in clear, or do not come to the TUN; None: they are protected."""
+        # A throw route that is missing keeps packets in the tunnel: it leads nothing out.
+        found = self._lacking(remote, Kind.UNREACHABLE) or self._lacking(remote, Kind.TUN)
+        return None if found is None else f"no route for {found.prefix}: {self._failed[found]}"
+
+    def _lacking(self, remote: Selectors, kind: Kind) -> Route | None:
+        missing = {route.prefix: route for route in self._failed if route.kind is kind}
+        return next((missing[p] for p in prefixes(remote) if p in missing), None) if missing else None
+
+    async def refusal(self, target: Target, child: ChildPolicy) -> str | None:
+        """Why a child that has no SA yet cannot be protected, as far as that is known. What failed is tried again."""
+        if not self._policies.steers(target):
+            return None
+        for template in child.remote_ts:
+            if template.start is not None and template.start.version not in self._network.families:
+                selector = template.resolve(template.start)
+                return f"{selector} cannot be protected: IPv{template.start.version} is off on this host"
+        held = self._held.get(target)
+        if held is None or self.obstacle(held.remote) is None:
+            return None
+        self.changed()
+        await self.settled()
+        return self.obstacle(held.remote)
 
     def changed(self) -> None:
         """Something is protected or no longer: bring the routing table in step, soon."""
@@ -102,8 +136,20 @@ class Protection:
     async def _apply(self) -> None:
         while self._dirty:
             self._dirty = False
-            target = self._wanted(await self._network.addresses())
-            add, remove = target - self._applied, self._applied - target
-            if add or remove:
-                failed = await self._network.apply(add, remove)
-                self._applied = target - failed
+            try:
+                target = self._wanted(await self._network.addresses())
+                add, remove = target - self._applied, self._applied - target
+                failed = await self._network.apply(add, remove) if add or remove else {}
+            except Exception as error:  # whatever netlink says: what is not there is to be known  # noqa: BLE001
+                there = {(route.prefix, route.kind) for route in self._applied}
+                wanted_now = self._wanted(())
+                self._note({r: str(error) for r in wanted_now if (r.prefix, r.kind) not in there})
+                continue
+            self._note(failed)
+            self._applied = target - failed.keys()
+
+    def _note(self, failed: dict[Route, str]) -> None:
+        for route, reason in failed.items():
+            if self._failed.get(route) != reason:
+                log.error("no %s route for %s: %s", route.kind.value, route.prefix, reason)
+        self._failed = failed

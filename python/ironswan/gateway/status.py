@@ -11,6 +11,7 @@ from ironswan.gateway.log import plain
 if TYPE_CHECKING:
     from ironswan.gateway.children import Installed
     from ironswan.gateway.gateway import Gateway
+    from ironswan.gateway.policies import Target
     from ironswan.ike.types import ChildStatus, IkeSaStatus
     from ironswan.policy.connection import Connection
 
@@ -28,7 +29,7 @@ def document(gateway: Gateway, started: float) -> JsonObject:
         "schema": SCHEMA,
         "version": ironswan.__version__,
         "uptime": round(gateway.now - started, 1),
-        "connections": [_connection(gateway, c, snapshot) for c in gateway.configuration.connections],
+        "connections": _connections(gateway, snapshot),
         "ike_sas": [_ike_sa(gateway, sa) for sa in snapshot],
         "rejects": dict(sorted(gateway.rejects.items())),
         "dataplane": _dataplane(gateway),
@@ -50,16 +51,21 @@ def _dataplane(gateway: Gateway) -> JsonObject:
     }
 
 
-def _connection(gateway: Gateway, connection: Connection, snapshot: tuple[IkeSaStatus, ...]) -> JsonObject:
-    mine = [sa for sa in snapshot if sa.connection == connection.name]
-    up = {child.name for sa in mine for child in sa.children}
-    traps, trying = gateway.policies.traps(), gateway.upkeep.trying()
+def _connections(gateway: Gateway, snapshot: tuple[IkeSaStatus, ...]) -> list[JsonObject]:
+    # Each set once, however many connections there are.
+    states = dict.fromkeys(gateway.policies.traps(), "trapped")
+    states |= dict.fromkeys(gateway.upkeep.trying(), "trying")
+    states |= {(sa.connection, child.name): "up" for sa in snapshot for child in sa.children}
+    held = gateway.protection.held()
+    return [_connection(connection, states, held) for connection in gateway.configuration.connections]
+
+
+def _connection(connection: Connection, states: dict[Target, str], held: frozenset[Target]) -> JsonObject:
     children: list[JsonObject] = []
     for child in connection.children:
         target = (connection.name, child.name)
-        state = "up" if child.name in up else "trying" if target in trying else "trapped" if target in traps else "down"
-        held = target in gateway.protection.held()
-        children.append({"name": child.name, "state": state, "start_action": child.start_action.value, "held": held})
+        state, action = states.get(target, "down"), child.start_action.value
+        children.append({"name": child.name, "state": state, "start_action": action, "held": target in held})
     return {
         "name": connection.name,
         "local_addrs": list(connection.local_addrs),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from ironswan.control.protocol import CommandError
 from ironswan.gateway.addresses import host_to_initiate
@@ -54,18 +54,34 @@ class Upkeep:
         after = _children(new)
         for target in before.keys() - after.keys():
             self.forget(target)
-        for target, child in after.items():
+        changed = {
+            target: child
+            for target, child in after.items()
+            if before.get(target) != child or self._connection_changed(target[0], old, new)
+        }
+        interrupted = self._interrupt(changed)
+        for target, child in changed.items():
             was = before.get(target)
-            if was == child and not self._connection_changed(target[0], old, new):
-                continue
             if was is not None and was.start_action is not StartAction.NONE:
                 self._withdraw(target, child)
             if child.start_action is not StartAction.NONE:
                 self._hold_configured(target, child)
-            if child.start_action in _TRAPS:
+            if child.start_action in _TRAPS or (target in interrupted.trapping and EndAction.TRAP in _ends(child)):
                 self._set_trap(target, child)
-            if child.start_action in _STARTS and (was is None or was.start_action not in _STARTS):
+            is_new = child.start_action in _STARTS and (was is None or was.start_action not in _STARTS)
+            if is_new or (target in interrupted.starting and _is_to_be_up(child)):
                 self.want(target)
+
+    def _interrupt(self, changed: Iterable[Target]) -> _Interrupted:
+        """End attempts for what has changed: they go to where the peer was thought to be."""
+        changed = frozenset(changed)
+        starting, trapping, acquiring = (
+            frozenset(target for target in changed if _cancel(tasks, target))
+            for tasks in (self._starting, self._trapping, self._acquiring)
+        )
+        for target in starting | acquiring:
+            self._drop_unanswered(target)
+        return _Interrupted(starting, trapping)
 
     @staticmethod
     def _connection_changed(name: str, old: Configuration | None, new: Configuration) -> bool:
@@ -99,21 +115,28 @@ class Upkeep:
 
     def arrived(self, target: Target) -> None:
         """The child is up, perhaps by the peer: an attempt of ours that nobody answered yet would only double it."""
-        task = self._starting.get(target)
-        if task is None or task.done():
-            return
-        task.cancel()
+        if _cancel(self._starting, target):
+            self._drop_unanswered(target)
+
+    def unprotected(self, target: Target) -> None:
+        """The child was ended because it could not be protected: if it is to be up, try again after a long while."""
+        child = _children(self._gateway.configuration).get(target)
+        if child is not None and _is_to_be_up(child):
+            self._begin(self._starting, target, self._keep_trying(target, after=LONGEST_PAUSE))
+
+    def _drop_unanswered(self, target: Target) -> None:
+        """End attempts of a child's connection that the peer has not answered, unless others wait for them."""
         connection, gateway = target[0], self._gateway
-        if not any(other[0] == connection and other != target for other in self.trying()):
-            for sa in gateway.snapshot():
-                if sa.connection == connection and sa.state == IkeState.INIT_SENT.value:
-                    gateway.manager.delete_ike(sa.id, gateway.now)
+        if any(other[0] == connection and other != target for other in self.trying()):
+            return
+        for sa in gateway.snapshot():
+            if sa.connection == connection and sa.state == IkeState.INIT_SENT.value:
+                gateway.manager.delete_ike(sa.id, gateway.now)
 
     def forget(self, target: Target, *, keep_configured_trap: bool = False) -> None:
         """The operator wants it down: no more attempts, no trap that was not configured, no refusal of its packets."""
         for tasks in (self._starting, self._trapping):
-            if (task := tasks.pop(target, None)) is not None:
-                task.cancel()
+            _cancel(tasks, target)
         child = _children(self._gateway.configuration).get(target)
         if keep_configured_trap and child is not None and child.start_action in _TRAPS:
             return
@@ -126,7 +149,11 @@ class Upkeep:
 
     def trying(self) -> frozenset[Target]:
         """Children an attempt or a pause before one is under way for."""
-        return frozenset(target for target, task in self._starting.items() if not task.done())
+        return _alive(self._starting)
+
+    def trapping(self) -> frozenset[Target]:
+        """Children whose trap waits until their addresses are known."""
+        return _alive(self._trapping)
 
     def stop(self) -> None:
         """No more attempts."""
@@ -151,7 +178,8 @@ class Upkeep:
         if not outcome.ok:
             log.warning("%s/%s is wanted by a packet: %s", *target, plain(outcome.message))
 
-    async def _keep_trying(self, target: Target) -> None:
+    async def _keep_trying(self, target: Target, after: float = 0.0) -> None:
+        await asyncio.sleep(after)
         pause = iter(pauses())
         while True:
             try:
@@ -191,6 +219,31 @@ class Upkeep:
             own, peer = (end.address for end in ends)
             self._trap(target, resolved(child.local_ts, own) or (), resolved(child.remote_ts, peer) or ())
             return
+
+
+class _Interrupted(NamedTuple):
+    """Children whose attempts were ended."""
+
+    starting: frozenset[Target]
+    trapping: frozenset[Target]
+
+
+def _alive(tasks: Tasks) -> frozenset[Target]:
+    return frozenset(target for target, task in tasks.items() if not task.done())
+
+
+def _cancel(tasks: Tasks, target: Target) -> bool:
+    """End a task; whether there was one that had not ended."""
+    task = tasks.pop(target, None)
+    return task is not None and task.cancel()
+
+
+def _ends(child: ChildPolicy) -> tuple[EndAction, EndAction]:
+    return child.close_action, child.dpd_action
+
+
+def _is_to_be_up(child: ChildPolicy) -> bool:
+    return child.start_action in _STARTS or EndAction.START in _ends(child)
 
 
 def _children(configuration: Configuration) -> dict[Target, ChildPolicy]:

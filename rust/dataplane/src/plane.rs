@@ -134,8 +134,9 @@ impl DataPlane {
     pub fn start(options: &Options) -> io::Result<Self> {
         let workers = workers::number(options.workers);
         let lanes = options.offloads != OffloadMode::Off;
-        let tun = Tun::open(&options.tun_name, options.mtu, workers, lanes, options.offloads)?;
+        // The ports first: one that is refused them has not touched an interface.
         let (stations, steered) = station::open_all(workers, options)?;
+        let tun = Tun::open(&options.tun_name, options.mtu, workers, lanes, options.offloads)?;
         let segmentation =
             stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);
         let shared = Arc::new(Shared {

@@ -15,6 +15,8 @@ const TUN_F_USO4: libc::c_uint = 0x20;
 const TUN_F_USO6: libc::c_uint = 0x40;
 const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
 const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+/// Refuse a device that is there already.
+const IFF_TUN_EXCL: libc::c_int = 0x8000;
 const QUEUE_LEN: libc::c_int = 1000;
 
 /// What is asked of the kernel.
@@ -80,8 +82,9 @@ pub struct Tun {
 }
 
 impl Tun {
-    /// Creates the device, or attaches to it, with a queue for each worker; sets its MTU and brings it up. With `lanes`, a
-    /// single worker has several queues, where that is possible.
+    /// Creates the device with a queue for each worker, sets its MTU and brings it up; `EBUSY` where there is one of that
+    /// name, for its queues would be shared with whoever made it. With `lanes`, a single worker has several queues, where
+    /// that is possible.
     pub fn open(name: &str, mtu: u32, workers: usize, lanes: bool, mode: OffloadMode) -> io::Result<Self> {
         let mut request = Request::new(name)?;
         let several = if lanes && workers == 1 { open_lanes(&mut request).ok() } else { None };
@@ -133,11 +136,13 @@ impl Request {
     }
 }
 
+/// The first makes the device, and the others attach to it.
 fn open_queues(request: &mut Request, count: usize) -> io::Result<Vec<TunQueue>> {
-    (0..count).map(|_| open_queue(request, count > 1)).collect()
+    let several = if count > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
+    (0..count).map(|index| open_queue(request, several | if index == 0 { IFF_TUN_EXCL } else { 0 })).collect()
 }
 
-/// Refused without the privilege to load a program, and by a device that is there already and made for one queue.
+/// Refused without the privilege to load a program.
 fn open_lanes(request: &mut Request) -> io::Result<Vec<TunQueue>> {
     let steering = Steering::load()?;
     let queues = open_queues(request, LANES)?;
@@ -145,10 +150,9 @@ fn open_lanes(request: &mut Request) -> io::Result<Vec<TunQueue>> {
     Ok(queues)
 }
 
-fn open_queue(request: &mut Request, several: bool) -> io::Result<TunQueue> {
+fn open_queue(request: &mut Request, flags: libc::c_int) -> io::Result<TunQueue> {
     let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open("/dev/net/tun")?;
-    let queues = if several { libc::IFF_MULTI_QUEUE } else { 0 };
-    request.0.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | queues) as libc::c_short;
+    request.0.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags) as libc::c_short;
     request.call(file.as_raw_fd(), TUNSETIFF)?;
     Ok(TunQueue(file))
 }

@@ -243,6 +243,7 @@ CHILD = "connections.a.children.c."
         ("", "local_ts = 10.0.0.0/8\nremote_ts = 2001:db8::/32", CHILD + "remote_ts", "another address family"),
         ("", "local_ts = 10.0.0.0/33", CHILD + "local_ts", "10.0.0.0/33"),
         ("remote_addrs = %any", "start_action = start", CHILD + "start_action", "a peer that can be called"),
+        ("remote_addrs = 0.0.0.0, ::", "start_action = start", CHILD + "start_action", "a peer that can be called"),
         ("remote_addrs = 2001:db8::1-2001:db8::9", "start_action = trap", CHILD + "start_action", "can be called"),
         ("", "inner { }", CHILD + "inner", "unknown section"),
     ],

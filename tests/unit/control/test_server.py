@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import stat
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,12 +17,19 @@ from ironswan.control.client import Client
 from ironswan.control.protocol import MAX_REQUEST, CommandError, ExitCode, JsonObject
 from ironswan.control.server import ControlServer, Progress
 
+LARGE = 4 << 20
+
 
 async def handler(request: JsonObject, progress: Progress) -> JsonObject:
     if request["command"] == "echo":
         progress("one")
         progress("two")
         return {"said": request.get("name")}
+    if request["command"] == "wait":
+        progress("waiting")
+        await asyncio.Event().wait()
+    if request["command"] == "large":
+        return {"said": "x" * LARGE}
     if request["command"] == "fault":
         raise RuntimeError("a secret detail")
     raise CommandError(ExitCode.PEER_REFUSED, "no", notify=24)
@@ -140,3 +148,65 @@ def test_nobody_listening_is_not_running_and_says_how_to_start(path: Path) -> No
     with pytest.raises(CommandError, match="ironswan run") as refused:
         Client(path).request("status")
     assert refused.value.code is ExitCode.NOT_RUNNING
+
+
+def test_answer_may_be_of_any_length(path: Path) -> None:
+    assert asking(path, "large") == {"said": "x" * LARGE}
+
+
+def test_who_waits_for_the_end_hears_of_it_after_everything_else(path: Path) -> None:
+    async def wait(server: ControlServer) -> object:
+        answered, loop = asyncio.Event(), asyncio.get_running_loop()
+        asking = {"until_closed": True, "progress": lambda _: loop.call_soon_threadsafe(answered.set)}
+        ended = asyncio.create_task(asyncio.to_thread(Client(path).request, "echo", **asking))  # type: ignore[arg-type]
+        await answered.wait()
+        await server.close()
+        assert not path.exists()
+        assert not ended.done()
+        await server.stop()
+        return await ended
+
+    assert serving(path, wait) == {"said": None}
+
+
+def test_nothing_is_served_once_it_is_closed(path: Path) -> None:
+    async def late(server: ControlServer) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(path)
+        busy, other = await asyncio.open_unix_connection(path)
+        writer.write(b'{"command":"echo"}\n')
+        other.write(b'{"command":"wait"}\n')
+        for _ in range(3):
+            await reader.readline()
+        await busy.readline()
+        await server.close()
+        assert await busy.read() == b""
+        writer.write(b'{"command":"echo"}\n')
+        answer = await reader.readline()
+        for each in (writer, other):
+            each.close()
+        return answer
+
+    assert b"not_running" in serving(path, late)  # type: ignore[operator]
+
+
+def test_what_is_no_answer_is_named_so(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        answers = iter([b"220 mail ready\n", b'{"resu'])
+
+        def answer() -> None:
+            for words in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(100)
+                    connection.sendall(words)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(CommandError, match="no gateway: .*mail ready") as strange:
+            Client(path).request("status")
+        assert strange.value.code is ExitCode.FAILED
+        with pytest.raises(CommandError, match="closed the connection before it answered"):
+            Client(path).request("status")
+        thread.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -50,10 +50,13 @@ class RecordedNetwork:
     mtu: int = 0
     links: int = 1500
     next_hops: dict[Address, NextHop] = field(default_factory=dict)
+    families: frozenset[int] = frozenset((4, 6))
+    refuses: set[Kind] = field(default_factory=set)
 
-    async def apply(self, add: frozenset[Route], remove: frozenset[Route]) -> frozenset[Route]:
-        self.routes = (self.routes | add) - remove
-        return frozenset()
+    async def apply(self, add: frozenset[Route], remove: frozenset[Route]) -> dict[Route, str]:
+        failed = {route: "the kernel says no" for route in add if route.kind in self.refuses}
+        self.routes = (self.routes | (add - failed.keys())) - remove
+        return failed
 
     async def addresses(self) -> tuple[Address, ...]:
         return self.own
@@ -61,7 +64,7 @@ class RecordedNetwork:
     async def route_mtu(self, local: Address, remote: Address) -> int | None:
         return self.links
 
-    async def outer_mtu(self, own_index: int) -> int:
+    async def outer_mtu(self, own_index: int, others: Collection[str] = ()) -> int:
         return self.links
 
     async def set_mtu(self, mtu: int, others: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ OWN = [ip_address(a) for a in ("192.0.2.1", "198.51.100.1", "2001:db8::1")]
     [
         (("192.0.2.9",), "192.0.2.9"),
         (("%any",), None),
+        (("0.0.0.0", "::"), None),
         (("10.0.0.0/8", "10.0.0.1-10.0.0.9"), None),
         (("10.0.0.0/8", "vpn.example"), "vpn.example"),
         (("vpn-1.example",), "vpn-1.example"),
@@ -87,3 +88,33 @@ def test_every_address_of_a_name_is_found_once(monkeypatch: pytest.MonkeyPatch) 
     ]
     monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: found)
     assert asyncio.run(addresses.resolve("vpn.example")) == (ip_address("192.0.2.9"), ip_address("2001:db8::9"))
+
+
+def names(monkeypatch: pytest.MonkeyPatch, **known: str) -> None:
+    def look(host: str, *_: object, **__: object) -> list[object]:
+        if host not in known:
+            raise OSError(-2, "Name or service not known")
+        return [(2, 2, 17, "", (known[host], 0))]
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", look)
+
+
+def test_local_name_stands_for_the_addresses_of_this_host_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, moon="192.0.2.1", sun="192.0.2.9")
+    assert asyncio.run(addresses.named_here(("moon", "198.51.100.0/24"), OWN)) == ("192.0.2.1", "198.51.100.0/24")
+    assert asyncio.run(addresses.named_here(("moon", "sun", "nobody"), OWN)) == ("192.0.2.1",)
+
+
+@pytest.mark.parametrize(("name", "words"), [("sun", "sun has no address of this host"), ("nobody", "Name or service")])
+def test_local_name_that_is_not_ours_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, words: str) -> None:
+    names(monkeypatch, sun="192.0.2.9")
+    with pytest.raises(CommandError, match=words):
+        asyncio.run(addresses.named_here((name,), OWN))
+
+
+def test_connection_is_initiated_from_the_local_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, moon="127.0.0.1")
+    own = [ip_address("127.0.0.1")]
+    connection = replace(BARE, local_addrs=("moon",), remote_addrs=("127.0.0.2",))
+    local, _ = asyncio.run(addresses.endpoints(connection, Settings(), own, 0))
+    assert str(local.address) == "127.0.0.1"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.gateway import daemon
 from ironswan.gateway.daemon import obstacle
 from ironswan.policy.connection import Settings
@@ -45,3 +49,37 @@ def test_obstacle_is_named(error: OSError, words: str) -> None:
 def test_missing_device_comes_before_anything_else(device: Path) -> None:
     device.unlink()
     assert "--device" in obstacle(failure(errno.EPERM), Settings(), "ipsec0")
+
+
+class Faulty:
+    """Commands whose reload fails."""
+
+    def __init__(self, failure: Exception) -> None:
+        self.failure = failure
+        self.stop = asyncio.Event()
+        self.tried = asyncio.Event()
+
+    async def reload(self) -> None:
+        self.tried.set()
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "lines"),
+    [
+        (RuntimeError("a fault"), ["not reloaded, by a fault of ours"]),
+        (CommandError(ExitCode.CONFIGURATION, "has been logged"), []),
+    ],
+)
+def test_reload_by_signal_that_fails_is_logged_once(
+    failure: Exception, lines: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        commands: Any = Faulty(failure)
+        daemon._on_signals(commands)  # what SIGHUP does is installed there alone
+        os.kill(os.getpid(), signal.SIGHUP)
+        await commands.tried.wait()
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert caplog.messages == lines

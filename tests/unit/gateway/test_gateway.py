@@ -275,6 +275,17 @@ def test_status_has_the_same_keys_for_a_child_that_the_data_plane_has_not() -> N
     play(scenario)
 
 
+def test_status_looks_once_for_what_is_held_however_many_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        looks: list[None] = []
+        monkeypatch.setattr(left.gateway.protection, "held", lambda: looks.append(None) or frozenset([("home", "b")]))
+        (shown,) = (await left.do("status"))["connections"]
+        assert [each["held"] for each in shown["children"]] == [False, True]
+        assert len(looks) == 1
+
+    play(scenario, configuration("left", children=(child("left"), child("left", name="b"))))
+
+
 def test_no_key_and_no_secret_is_in_the_status() -> None:
     async def scenario(left: Side, _: Side) -> None:
         await left.do("up", name="lan")

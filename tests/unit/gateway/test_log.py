@@ -21,6 +21,14 @@ def test_long_text_is_cut() -> None:
 
 def test_one_kind_is_limited_and_others_are_not() -> None:
     limit = RateLimit()
-    assert [limit.admit("a", 0.0) for _ in range(BURST + 2)] == [True] * BURST + [False] * 2
-    assert limit.admit("b", 0.0)
-    assert limit.admit("a", WINDOW)
+    assert [limit.admit("a", 0.0) for _ in range(BURST + 2)] == [""] * BURST + [None] * 2
+    assert limit.admit("b", 0.0) == ""
+
+
+def test_how_many_were_left_out_is_told_once_with_the_next_of_the_kind() -> None:
+    limit = RateLimit()
+    for _ in range(BURST + 2):
+        limit.admit("a", 0.0)
+    assert limit.admit("b", WINDOW) == ""
+    assert limit.admit("a", WINDOW) == " (2 more like this were left out)"
+    assert limit.admit("a", WINDOW) == ""

@@ -14,7 +14,7 @@ from ironswan.gateway import commands
 from ironswan.gateway.routes import Kind
 from ironswan.policy.connection import Configuration, Settings, StartAction
 from ironswan.policy.proposals import parse_proposal
-from ironswan.policy.selectors import parse_selector
+from ironswan.policy.selectors import SelectorTemplate, parse_selector
 from ironswan.policy.transforms import Protocol
 
 
@@ -135,10 +135,11 @@ def test_reload_of_nothing_new_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_only_a_start_changes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     new = configuration("left")
-    loads(monkeypatch, replace(new, settings=replace(new.settings, port=5500)))
+    other = {"port": 5500, "nice": 3, "real_time": False, "busy_poll": False}
+    loads(monkeypatch, replace(new, settings=replace(new.settings, **other)))
 
     async def scenario(left: Side, _: Side) -> None:
-        assert (await left.do("reload"))["needs_restart"] == ["port"]
+        assert (await left.do("reload"))["needs_restart"] == list(other)
 
     play(scenario)
 
@@ -164,5 +165,125 @@ def test_mss_clamp_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(left: Side, _: Side) -> None:
         await left.do("reload")
         assert left.plane.mss_mtu == 0 < left.gateway.mtu
+
+    play(scenario)
+
+
+def test_interfaces_of_ours_do_not_count_as_links_the_mtu_must_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = configuration("left", children=(child("left", interface="tun-a"),))
+    loads(monkeypatch, own)
+    asked: list[object] = []
+
+    async def scenario(left: Side, _: Side) -> None:
+        async def outer_mtu(own_index: int, others: object = ()) -> int:
+            asked.append((own_index, others))
+            return 1500
+
+        monkeypatch.setattr(left.network, "outer_mtu", outer_mtu)
+        await left.do("reload")
+        assert asked == [(left.plane.interface()[1], ("tun-a",))]
+
+    play(scenario, own)
+
+
+def test_mtu_that_cannot_be_set_leaves_the_rest_of_the_reload_in_force(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads(monkeypatch, configuration("left", dpd_delay=30.0))
+
+    async def scenario(left: Side, _: Side) -> None:
+        async def fail(mtu: int, others: object) -> None:
+            raise OSError("no such device")
+
+        monkeypatch.setattr(left.network, "set_mtu", fail)
+        before = left.gateway.mtu
+        assert (await left.do("reload"))["changed"] == ["home"]
+        assert left.gateway.mtu == before
+        assert caplog.text.count(f"the MTU stays {before}: no such device") == 1
+
+    play(scenario)
+
+
+STARTED = configuration("left", children=(child("left", start_action=StartAction.START),))
+
+
+def test_attempt_ends_with_the_start_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, configuration("left"))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.until(lambda: left.plane.sent)
+        await left.do("reload")
+        assert left.gateway.upkeep.trying() == frozenset()
+        assert (await left.do("status"))["ike_sas"] == []
+
+    play(scenario, STARTED, cut=True)
+
+
+def test_attempt_goes_to_the_corrected_address_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = ("127.0.1.9",)
+    children = (child("left", start_action=StartAction.START), child("left", name="b", start_action=StartAction.START))
+    loads(monkeypatch, configuration("left", children=children))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.until(lambda: left.plane.sent)
+        left.plane.sent.clear()
+        await left.do("reload")
+        await left.until(lambda: left.plane.sent)
+        assert {to for _, _, to, _, _ in left.plane.sent} == {"127.0.1.2"}
+        (sa,) = (await left.do("status"))["ike_sas"]
+        assert sa["remote"].startswith("127.0.1.2")
+        assert left.gateway.upkeep.trying() == {("home", "lan"), ("home", "b")}
+
+    play(scenario, configuration("left", children=children, remote_addrs=wrong), cut=True)
+
+
+def test_attempt_goes_on_when_something_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, replace(STARTED, settings=Settings(mss_clamp=False)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.until(lambda: left.plane.sent)
+        (before,) = (await left.do("status"))["ike_sas"]
+        await left.do("reload")
+        (after,) = (await left.do("status"))["ike_sas"]
+        assert after["id"] == before["id"]
+
+    play(scenario, STARTED, cut=True)
+
+
+def test_trap_that_waits_for_an_address_goes_with_its_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    dynamic = child("left", remote_ts=(SelectorTemplate(),), start_action=StartAction.TRAP)
+    unknown = configuration("left", children=(dynamic,), local_addrs=("192.0.2.0/24",))
+    loads(monkeypatch, configuration("left", children=(replace(dynamic, start_action=StartAction.NONE),)))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("reload")
+        assert left.gateway.upkeep.trapping() == frozenset()
+        assert left.gateway.policies.traps() == frozenset()
+
+    play(scenario, unknown)
+
+
+def test_trap_that_waits_for_an_address_looks_again_when_it_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    dynamic = (child("left", remote_ts=(SelectorTemplate(),), start_action=StartAction.TRAP),)
+    loads(monkeypatch, configuration("left", children=dynamic))
+
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("reload")
+        await left.until(left.gateway.policies.traps)
+
+    play(scenario, configuration("left", children=dynamic, local_addrs=("192.0.2.0/24",)))
+
+
+def test_whatever_keeps_a_reload_from_being_done_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = configuration("left", children=(child("left", interface="tun-a"),))
+    loads(monkeypatch, own)
+
+    async def scenario(left: Side, _: Side) -> None:
+        left.plane.interfaces[9] = "tun-a"
+        with pytest.raises(CommandError, match="not reloaded"):
+            await left.do("reload")
+        assert caplog.text.count("cannot make the interface tun-a") == 1
 
     play(scenario)
