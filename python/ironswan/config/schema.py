@@ -114,7 +114,9 @@ CHILD = (
     Key("rekey_packets", v.COUNT, "0", "packets after which it is rekeyed; 0 never", "rekey_packets"),
     Key("life_packets", v.COUNT, "110% of rekey_packets", "packets after which it is closed", "life_packets"),
     Key("start_action", v.START_ACTION, "none", "at load: wait for traffic, set up, or both", "start_action"),
-    Key("close_action", v.END_ACTION, "none", "after the peer closed or lost it, or its IKE SA expired", "close_action"),
+    Key(
+        "close_action", v.END_ACTION, "none", "after the peer closed or lost it, or the IKE SA expired", "close_action"
+    ),
     Key("dpd_action", v.END_ACTION, "none", "after the peer was found dead", "dpd_action"),
     Key(
         "replay_window",

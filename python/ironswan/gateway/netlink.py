@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.gateway import neighbours, rules
 from ironswan.gateway.next_hops import NextHop
-from ironswan.gateway.routes import Kind, Prefix, Route
+from ironswan.gateway.routes import Kind, Prefix, Route, VersionOff
 from ironswan.gateway.rules import MARK, PROTOCOL
 from ironswan.policy.selectors import Address
 
@@ -212,7 +212,7 @@ class Netlink:
     def _add(self, route: Any, item: Route) -> str | None:  # noqa: ANN401
         """Add a route; else why it is not there."""
         if item.prefix.version not in self.families:
-            return f"IPv{item.prefix.version} is off on this host"
+            return VersionOff(f"IPv{item.prefix.version} is off on this host")
         try:
             route.route("replace", **self._arguments(item))
         except Exception as error:  # as above  # noqa: BLE001
@@ -220,7 +220,8 @@ class Netlink:
                 # The address went meanwhile: better a route without it than none.
                 return self._add(route, dataclasses.replace(item, source=None))
             if item.prefix.version == 6 and getattr(error, "code", None) == errno.EACCES:
-                return "IPv6 is off on the interface (net.ipv6.conf.all.disable_ipv6)"
+                # The unreachable route is there all the same.
+                return VersionOff("IPv6 is off on the interface (net.ipv6.conf.all.disable_ipv6)")
             return _reason(error)
         return None
 

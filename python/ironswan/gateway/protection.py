@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from ironswan.gateway.policies import Selectors, Target
-from ironswan.gateway.routes import Kind, Prefix, Protected, Route, inside, prefixes, wanted
+from ironswan.gateway.routes import Kind, Prefix, Protected, Route, VersionOff, inside, prefixes, wanted
 
 if TYPE_CHECKING:
     from ironswan.gateway.netlink import Network
@@ -80,7 +80,7 @@ class Protection:
 
     def held(self) -> frozenset[Target]:
         """The children whose packets never leave in clear."""
-        held = (target for target, pair in self._held.items() if not self._lacking(pair.remote, Kind.UNREACHABLE))
+        held = (target for target, pair in self._held.items() if self._lacking(pair.remote, Kind.UNREACHABLE) is None)
         return frozenset(held) | frozenset(self._left)
 
     @property
@@ -95,17 +95,24 @@ class Protection:
         return None if found is None else f"no route for {found.prefix}: {self._failed[found]}"
 
     def _lacking(self, remote: Selectors, kind: Kind) -> Route | None:
+        """A route that is needed and is not there. One of an IP version that is off is needed where there is no other."""
         missing = {route.prefix: route for route in self._failed if route.kind is kind}
-        return next((missing[p] for p in prefixes(remote) if p in missing), None) if missing else None
+        if not missing:
+            return None
+        found = [missing.get(prefix) for prefix in prefixes(remote)]
+        off = [route for route in found if route is not None and isinstance(self._failed[route], VersionOff)]
+        if len(off) == len(found):
+            return off[0]
+        return next((route for route in found if route is not None and route not in off), None)
 
     async def refusal(self, target: Target, child: ChildPolicy) -> str | None:
         """Why a child that has no SA yet cannot be protected, as far as that is known. What failed is tried again."""
         if not self._policies.steers(target):
             return None
-        for template in child.remote_ts:
-            if template.start is not None and template.start.version not in self._network.families:
-                selector = template.resolve(template.start)
-                return f"{selector} cannot be protected: IPv{template.start.version} is off on this host"
+        versions = {template.start.version for template in child.remote_ts if template.start is not None}
+        if is_static(child) and not versions & self._network.families:
+            off = " and ".join(f"IPv{version}" for version in sorted(versions))
+            return f"{off} is off on this host, and the child has nothing else"
         held = self._held.get(target)
         if held is None or self.obstacle(held.remote) is None:
             return None
@@ -151,5 +158,6 @@ class Protection:
     def _note(self, failed: dict[Route, str]) -> None:
         for route, reason in failed.items():
             if self._failed.get(route) != reason:
-                log.error("no %s route for %s: %s", route.kind.value, route.prefix, reason)
+                level = logging.WARNING if isinstance(reason, VersionOff) else logging.ERROR
+                log.log(level, "no %s route for %s: %s", route.kind.value, route.prefix, reason)
         self._failed = failed

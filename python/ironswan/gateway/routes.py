@@ -34,6 +34,12 @@ class Route:
     source: Address | None = None
 
 
+class VersionOff(str):
+    """Why a route could not be added, where the reason is that no packet of its IP version leaves this host anyway."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Protected:
     """A pair of selector lists that is protected; `carried` while the TUN takes its packets."""

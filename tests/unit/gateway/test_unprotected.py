@@ -7,7 +7,7 @@ from gateway_pairs import NET, Side, child, configuration, play
 
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.gateway import commands
-from ironswan.gateway.routes import Kind
+from ironswan.gateway.routes import Kind, Route, VersionOff
 from ironswan.policy.connection import StartAction
 from ironswan.policy.selectors import parse_selector
 
@@ -81,15 +81,34 @@ def test_child_that_is_to_be_up_is_tried_again_later() -> None:
 
 
 def test_child_of_a_family_that_is_off_stays_down() -> None:
+    theirs, ours = (tuple(map(parse_selector, (each,))) for each in ("2001:db8::/32", "2001:db8:1::/48"))
+
+    async def scenario(left: Side, _: Side) -> None:
+        left.network.families = frozenset((4,))
+        with pytest.raises(CommandError, match="IPv6 is off on this host, and the child has nothing else") as refused:
+            await left.do("up", name="lan")
+        assert refused.value.code is ExitCode.PERMISSION
+        assert left.plane.sent == []
+
+    play(scenario, configuration("left", children=(child("left", local_ts=ours, remote_ts=theirs),)))
+
+
+def test_child_goes_without_a_family_that_is_off_when_it_has_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     both = tuple(map(parse_selector, (THEIRS, "2001:db8::/32")))
     ours = tuple(map(parse_selector, (NET["left"], "2001:db8:1::/48")))
 
     async def scenario(left: Side, _: Side) -> None:
+        apply = left.network.apply
+
+        async def without_v6(add: frozenset[Route], remove: frozenset[Route]) -> dict[Route, str]:
+            off = {route: VersionOff("off") for route in add if route.prefix.version == 6}
+            return await apply(add - off.keys(), remove) | off
+
+        monkeypatch.setattr(left.network, "apply", without_v6)
         left.network.families = frozenset((4,))
-        with pytest.raises(CommandError, match="2001:db8::/32 cannot be protected: IPv6 is off") as refused:
-            await left.do("up", name="lan")
-        assert refused.value.code is ExitCode.PERMISSION
-        assert left.plane.sent == []
+        await left.do("up", name="lan")
+        assert left.spis
+        assert left.gateway.protection.held() == {("home", "lan")}
 
     play(scenario, configuration("left", children=(child("left", local_ts=ours, remote_ts=both),)))
 
