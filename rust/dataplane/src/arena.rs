@@ -84,7 +84,8 @@ impl Default for Arena {
 
 impl Arena {
     /// Makes room for packets of `length` octets of `entry`, whose sequence numbers are ours to take until the next flush.
-    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) {
+    /// False when the data plane was stopped while another worker had them.
+    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) -> bool {
         let octets = packets * (length + LONGEST_FRONT);
         if self.used + octets > self.octets.len() || self.runs.len() + 2 > RUNS {
             self.flush(outlet);
@@ -94,21 +95,23 @@ impl Arena {
             self.octets.resize(octets, 0);
         }
         if self.turns.get(self.current).is_some_and(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
-            return;
+            return true;
         }
         let turn = if let Some(turn) = SendTurn::try_take(entry) {
             turn
         } else if let Some(position) = self.turns.iter().position(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
             self.current = position;
-            return;
+            return true;
         } else {
             self.flush(outlet);
-            SendTurn::take(entry)
+            let Some(turn) = SendTurn::take(entry, &outlet.shared.stopped) else { return false };
+            turn
         };
         if self.turns.len() == TURNS {
             self.flush(outlet);
         }
         self.begin(turn, outlet);
+        true
     }
 
     fn begin(&mut self, right: SendTurn, outlet: &Outlet<'_>) {
@@ -198,6 +201,13 @@ impl Arena {
                 _ => batch.iter().for_each(|run| self.drop(run, Counter::DropSendFailed, run.count, outlet)),
             }
         }
+        self.discard();
+    }
+
+    /// Forgets what was not sent and gives the turns back. After a panic nothing else will do: a run may hold a packet that was
+    /// placed and not sealed.
+    pub fn discard(&mut self) {
+        self.planned.clear();
         self.runs.clear();
         self.turns.clear();
         self.used = 0;

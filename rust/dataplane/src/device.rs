@@ -2,6 +2,7 @@
 //! SPD of its own, so that the same inner networks may be behind several of them.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -22,6 +23,23 @@ pub struct Device {
     pub tun: Tun,
     /// The policies for what is read from it.
     pub spd: Spd,
+    gone: AtomicBool,
+}
+
+impl Device {
+    pub(crate) fn new(id: u32, tun: Tun) -> Self {
+        Self { id, tun, spd: Spd::default(), gone: AtomicBool::new(false) }
+    }
+
+    /// Somebody deleted the interface; true the first time only.
+    pub fn lose(&self) -> bool {
+        !self.gone.swap(true, Relaxed)
+    }
+
+    /// Whether the interface is not there any more, though nobody told us to remove it.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
 }
 
 /// All devices, of which workers keep a copy of their own until they are woken.
@@ -36,7 +54,7 @@ impl Devices {
     /// The default device alone.
     #[must_use]
     pub fn new(tun: Tun, workers: usize, offloads: OffloadMode) -> Self {
-        let device = Device { id: DEFAULT, tun, spd: Spd::default() };
+        let device = Device::new(DEFAULT, tun);
         Self { all: ArcSwap::from_pointee(vec![Arc::new(device)]), next: Mutex::new(DEFAULT + 1), workers, offloads }
     }
 
@@ -60,7 +78,7 @@ impl Devices {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         // Lanes cost the kernel megabytes, and of these there may be many.
         let tun = Tun::open(name, mtu, self.workers, false, self.offloads)?;
-        let device = Arc::new(Device { id: *next, tun, spd: Spd::default() });
+        let device = Arc::new(Device::new(*next, tun));
         self.all.store(Arc::new(self.load().iter().cloned().chain([device]).collect()));
         *next += 1;
         Ok(*next - 1)

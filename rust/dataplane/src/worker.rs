@@ -45,7 +45,11 @@ pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction, urgency: Ur
         Direction::Out => send(shared, station, urgency),
         Direction::In => receive(shared, station, urgency),
     };
-    supervise(work, || shared.stop(), &shared.failure, &shared.notices);
+    let stop = || {
+        shared.stop();
+        station.duty.give_up();
+    };
+    supervise(work, stop, &shared.failure, &shared.notices);
 }
 
 /// Does the work. When it fails, all workers are to stop, and the control plane hears of it: of the first failure why.
@@ -107,8 +111,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         }
         more = false;
         if duty.has(Direction::Out) {
-            let round = outbound.run(&outlet)?;
-            duty.sent(round, &mut outbound, station.index)?;
+            let round = duty.carry(&mut outbound, &outlet)?;
             urgency.carried(round.pieces);
             more = round.more;
         }
@@ -180,8 +183,7 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
         let mut pieces = received.pieces;
         if read_tun && duty.has(Direction::In) {
             let mut outbound = duty.outbound();
-            let round = outbound.run(&sending)?;
-            duty.sent(round, &mut outbound, station.index)?;
+            let round = duty.carry(&mut outbound, &sending)?;
             pieces += round.pieces;
         }
         // Others must be able to have the processor from a thread that does not sleep.
