@@ -101,6 +101,16 @@ def test_the_hold_queue_is_bounded(make_pair):
     assert pair.a.counter("held_frames") == 16
 
 
+def test_what_a_removed_policy_held_is_counted(make_pair):
+    pair = make_pair()
+    pair.a.plane.add_policy(7, pair.selectors("a"), pair.selectors("b"))
+    send_inner(pair, count=3)
+    counted(pair.a, "held_frames", 3)
+    before = pair.a.counter("drop_no_policy")
+    pair.a.plane.remove_policy(7)
+    assert pair.a.counter("drop_no_policy") == before + 3
+
+
 def test_a_rekey_switches_without_loss(joined):
     a, b = joined.a, joined.b
     new_spi = b.plane.allocate_spi()

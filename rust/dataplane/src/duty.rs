@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::counters::Counter;
 use crate::device::{DEFAULT, Device, Devices};
 use crate::egress::{Egress, Outlet, Port};
 use crate::lanes::{LANES, Turns};
@@ -224,8 +225,10 @@ impl Outbound {
     /// Carries frames that were held.
     pub fn release(&mut self, frames: Vec<Released>, outlet: &Outlet<'_>) {
         for Released { device, frame } in frames {
-            if let Some(port) = self.ports.iter_mut().find(|port| port.device.id == device) {
-                self.egress.release(&frame, port, outlet);
+            match self.ports.iter_mut().find(|port| port.device.id == device) {
+                Some(port) => self.egress.release(&frame, port, outlet),
+                // The interface went, and its policies with it.
+                None => outlet.counters.count(Counter::DropNoPolicy),
             }
         }
     }

@@ -4,7 +4,6 @@
 use std::fs::File;
 
 use super::*;
-use crate::counters::Counter;
 use crate::egress::FAILED_READS;
 use crate::testing::{Rig, frame, lane, udp_packet};
 use crate::turn::SendTurn;
@@ -83,4 +82,12 @@ fn a_device_of_which_no_frame_can_be_read_is_given_up() {
     };
     assert!((1..FAILED_READS).all(|_| run().is_ok()));
     assert!(run().is_err());
+}
+
+#[test]
+fn a_held_frame_whose_interface_is_gone_is_counted() {
+    let (rig, duty) = (Rig::new(Vec::new()), Duty::new().unwrap());
+    let frame = frame(&udp_packet(false, 1, b"held"));
+    duty.outbound().release(vec![Released { device: 7, frame }], &rig.outlet());
+    assert_eq!(rig.counted([Counter::DropNoPolicy]), [1]);
 }

@@ -281,17 +281,12 @@ fn tell_too_big(packet: &[u8], mtu: usize, answers: &mut Budget, queue: &TunQueu
 
 /// Keeps the frame for an SA to come; gives the SA if it came this moment.
 fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Option<Arc<OutboundEntry>> {
-    let acquire = match policy.hold(outlet.worker, frame, Instant::now()) {
-        Held::Bound => return policy.carrier(outlet.worker, || ()),
-        Held::Kept { acquire } => {
-            outlet.counters.count(Counter::Held);
-            acquire
-        }
-        Held::Full { acquire } => {
-            outlet.counters.count(Counter::DropHoldFull);
-            acquire
-        }
+    let (kept, acquire, expired) = match policy.hold(outlet.worker, frame, Instant::now()) {
+        Held::Bound(entry) => return Some(entry),
+        Held::Waiting { kept, acquire, expired } => (kept, acquire, expired),
     };
+    outlet.counters.count(if kept { Counter::Held } else { Counter::DropHoldFull });
+    outlet.counters.add(Counter::DropHoldExpired, expired);
     if acquire {
         tell_acquire(policy, flow, None, outlet);
     }

@@ -254,7 +254,8 @@ impl DataPlane {
         let (device, policy) = self.shared.devices.policy(id)?;
         let entry = handle.map(|handle| self.entry(handle)).transpose()?;
         let bound = entry.is_some();
-        let (mut frames, expired) = policy.bind(entry, Instant::now());
+        let now = Instant::now();
+        let mut given = policy.bind(entry, now);
         if bound {
             let snapshot = device.spd.snapshot();
             let covered = |frame: &[u8]| {
@@ -263,22 +264,24 @@ impl DataPlane {
             };
             snapshot.overlapping(&policy.selectors, |other| {
                 if other.id != id {
-                    frames.extend(other.yield_held(covered));
+                    given.add(other.yield_held(covered, now));
                 }
             });
         }
-        self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
-        if !frames.is_empty() {
-            self.shared.stations[0].release(device.id, frames);
+        self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, given.expired);
+        if !given.fresh.is_empty() {
+            self.shared.stations[0].release(device.id, given.fresh);
         }
         Ok(())
     }
 
-    /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
+    /// Removes a policy; its traffic finds no policy and is dropped, and so is what it held. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
-        if let Ok((device, _)) = self.shared.devices.policy(id) {
-            device.spd.remove(id);
-        }
+        let Ok((device, _)) = self.shared.devices.policy(id) else { return };
+        let given = device.spd.remove(id);
+        let counters = self.shared.counters_of(0, Direction::Out);
+        counters.add(Counter::DropHoldExpired, given.expired);
+        counters.add(Counter::DropNoPolicy, given.fresh.len());
     }
 
     /// Name and index of the interface that policies steer packets into.
