@@ -38,7 +38,7 @@ counters! {
     SealedBytes = "sealed_bytes",
     /// Packets opened and handed on.
     Opened = "opened_packets",
-    /// Inner octets opened.
+    /// Inner octets of them.
     OpenedBytes = "opened_bytes",
     /// System calls that sent ESP.
     UdpSendCalls = "udp_send_calls",

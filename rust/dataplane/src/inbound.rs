@@ -84,11 +84,17 @@ impl InboundEntry {
         !self.seen.load(Relaxed) && !self.seen.swap(true, Relaxed)
     }
 
-    /// Whether authenticated packets from `remote` are news: not the expected address, and not told before.
-    pub fn moved_to(&self, remote: SocketAddr) -> bool {
+    /// Whether authenticated packets from `remote` are news: not the expected address, and not told before. `newest` are 32 bits of
+    /// the highest sequence number among them. Only the newest packet of all tells where the peer is: an older one may have been
+    /// kept back by somebody who sends it from elsewhere.
+    pub fn moved_to(&self, remote: SocketAddr, newest: u32) -> bool {
         let mut peer = self.peer.lock().unwrap_or_else(PoisonError::into_inner);
         if remote == peer.expected {
             peer.told = None;
+            return false;
+        }
+        // 32 bits suffice: a number that differs in the others alone is outside of every window.
+        if self.sa.highest() as u32 != newest {
             return false;
         }
         let news = peer.told.as_deref() != Some(&remote);
@@ -356,12 +362,21 @@ mod tests {
     fn a_new_address_is_told_once_until_it_is_followed() {
         let entry = entry(1 << 20);
         let (old, new) = ("192.0.2.1:4500".parse().unwrap(), "192.0.2.9:1024".parse().unwrap());
-        assert!(!entry.moved_to(old));
-        assert!(entry.moved_to(new));
-        assert!(!entry.moved_to(new));
+        entry.sa.mark(5).unwrap();
+        assert!(!entry.moved_to(old, 5));
+        assert!(entry.moved_to(new, 5));
+        assert!(!entry.moved_to(new, 5));
         entry.follow(new);
-        assert!(!entry.moved_to(new));
-        assert!(entry.moved_to(old));
+        assert!(!entry.moved_to(new, 5));
+        assert!(entry.moved_to(old, 5));
+    }
+
+    #[test]
+    fn a_packet_that_is_not_the_newest_moves_nobody() {
+        let (entry, elsewhere) = (entry(1 << 20), "192.0.2.9:1024".parse().unwrap());
+        [7, 5].iter().for_each(|number| entry.sa.mark(*number).unwrap());
+        assert!(!entry.moved_to(elsewhere, 5));
+        assert!(entry.moved_to(elsewhere, 7));
     }
 
     #[test]
