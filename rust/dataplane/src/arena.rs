@@ -2,6 +2,7 @@
 
 mod plain;
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -72,13 +73,24 @@ pub struct Arena {
     current: usize,
     /// Of the next IPv4 packet that is plain ESP.
     identification: u16,
+    /// A full queue has held up the flush under way, which it may once: others wait for the turns meanwhile.
+    waited: Cell<bool>,
 }
 
 impl Default for Arena {
     fn default() -> Self {
         let octets = vec![0; OCTETS];
         let (runs, planned) = (Vec::with_capacity(RUNS), Vec::with_capacity(PLANNED));
-        Self { octets, used: 0, planned, runs, turns: Vec::new(), current: 0, identification: 0 }
+        Self {
+            octets,
+            used: 0,
+            planned,
+            runs,
+            turns: Vec::new(),
+            current: 0,
+            identification: 0,
+            waited: Cell::default(),
+        }
     }
 }
 
@@ -189,6 +201,7 @@ impl Arena {
     /// Sends all runs and gives the turns back.
     pub fn flush(&mut self, outlet: &Outlet<'_>) {
         self.seal();
+        self.waited.set(false);
         let way = |run: &Run| {
             let endpoint = &self.turns[run.turn].endpoint;
             (endpoint.remote.is_ipv6(), endpoint.header().is_some(), endpoint.own_port)
@@ -248,7 +261,6 @@ impl Arena {
             messages[index].write(libc::mmsghdr { msg_hdr: udp::header(remote, control, vector), msg_len: 0 });
         }
         let mut next = 0;
-        let mut waited = false;
         while next < runs.len() {
             if !whole[next] {
                 if line {
@@ -273,10 +285,7 @@ impl Arena {
             let run = &runs[next];
             match io::Error::last_os_error().raw_os_error() {
                 Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
-                    waited = true;
-                    socket.wait_writable(BLOCKED_MS);
-                }
+                Some(libc::EAGAIN | libc::ENOBUFS) if self.wait_once(socket) => {}
                 Some(libc::EAGAIN | libc::ENOBUFS) => {
                     self.drop(run, Counter::DropSendBlocked, run.count, outlet);
                     next += 1;
@@ -302,21 +311,28 @@ impl Arena {
         for packet in self.octets[run.start..run.start + run.length].chunks(run.segment) {
             outlet.counters.count(Counter::UdpSendCalls);
             let send = || socket.send(&endpoint.raw_remote, &endpoint.control, &[packet]);
-            let result = send().or_else(|error| match error.kind() {
-                io::ErrorKind::WouldBlock if socket.wait_writable(BLOCKED_MS) => send(),
-                _ => Err(error),
-            });
+            let again = |error| if is_full(&error) && self.wait_once(socket) { send() } else { Err(error) };
+            let result = send().or_else(again);
             match result {
                 Ok(()) => {
                     outlet.counters.count(Counter::UdpRuns);
                     outlet.counters.batches.count(Batch::SendRun, 1);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.drop(run, Counter::DropSendBlocked, 1, outlet);
-                }
+                Err(error) if is_full(&error) => self.drop(run, Counter::DropSendBlocked, 1, outlet),
                 Err(_) => self.drop(run, Counter::DropSendFailed, 1, outlet),
             }
         }
+    }
+
+    /// Waits for room in the socket's buffer; false when this flush has waited already. There may be room although the socket
+    /// does not count as writable yet: it does when its buffer is half empty.
+    #[cold]
+    fn wait_once(&self, socket: &UdpSocket) -> bool {
+        let first = !self.waited.replace(true);
+        if first {
+            socket.wait_writable(BLOCKED_MS);
+        }
+        first
     }
 
     /// Counts packets of a run that the kernel did not take. Of a mixed run nobody knows whose they were.
@@ -327,6 +343,11 @@ impl Arena {
             self.turns[run.turn].right.entry().drops.add(reason, packets);
         }
     }
+}
+
+/// Whether the buffer of the socket, or the queue of the device, had no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS))
 }
 
 impl Run {

@@ -374,7 +374,9 @@ mod tests {
     #[test]
     fn a_packet_that_is_not_the_newest_moves_nobody() {
         let (entry, elsewhere) = (entry(1 << 20), "192.0.2.9:1024".parse().unwrap());
-        [7, 5].iter().for_each(|number| entry.sa.mark(*number).unwrap());
+        for number in [7, 5] {
+            entry.sa.mark(number).unwrap();
+        }
         assert!(!entry.moved_to(elsewhere, 5));
         assert!(entry.moved_to(elsewhere, 7));
     }

@@ -77,7 +77,7 @@ impl Arena {
         outlet: &Outlet<'_>,
         last: bool,
     ) -> usize {
-        let (mut next, mut waited) = (0, false);
+        let (mut next, mut waited) = (0, self.waited.get());
         while next < messages.len() {
             outlet.counters.count(Counter::PlainSendCalls);
             let rest = &mut messages[next..];
@@ -106,6 +106,7 @@ impl Arena {
                 _ => break,
             }
         }
+        self.waited.set(waited);
         next
     }
 }
