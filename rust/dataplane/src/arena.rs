@@ -95,6 +95,11 @@ impl Default for Arena {
 }
 
 impl Arena {
+    /// Nothing in it; its IPv4 packets of plain ESP are numbered from here.
+    pub fn numbering_from(identification: u16) -> Self {
+        Self { identification, ..Self::default() }
+    }
+
     /// Makes room for packets of `length` octets of `entry`, whose sequence numbers are ours to take until the next flush.
     /// False when the data plane was stopped while another worker had them.
     pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) -> bool {

@@ -83,9 +83,9 @@ pub struct Outbound {
 }
 
 impl Duty {
-    /// At rest, without a queue.
-    pub fn new() -> io::Result<Self> {
-        let (egress, ports, since) = (Egress::default(), Vec::new(), Instant::now());
+    /// At rest, without a queue. IPv4 packets that are not the kernel's own have identifications from this one on.
+    pub fn new(identification: u16) -> io::Result<Self> {
+        let (egress, ports, since) = (Egress::numbering_from(identification), Vec::new(), Instant::now());
         let outbound = Outbound { egress, ports, since, packets: 0, load: false, lost: false };
         let epolls = [Epoll::new()?, Epoll::new()?];
         Ok(Self {

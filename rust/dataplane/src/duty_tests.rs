@@ -22,7 +22,7 @@ fn without_device() -> Option<File> {
 fn a_device_that_is_gone_keeps_no_turn_of_what_was_sealed_before() {
     let Some(gone) = without_device() else { return };
     let (kernel, ours) = lane();
-    let (rig, duty) = (Rig::new(vec![gone, ours]), Duty::new().unwrap());
+    let (rig, duty) = (Rig::new(vec![gone, ours]), Duty::new(0).unwrap());
     let entry = rig.protect_everything();
     kernel.send(&frame(&udp_packet(false, 1, b"sealed"))).unwrap();
     let mut outbound = duty.outbound();
@@ -38,7 +38,7 @@ fn a_device_that_is_gone_keeps_no_turn_of_what_was_sealed_before() {
 
 #[test]
 fn what_a_thread_that_panics_has_not_sealed_is_never_sent_and_keeps_no_turn() {
-    let (rig, duty) = (Rig::new(vec![lane().1]), Duty::new().unwrap());
+    let (rig, duty) = (Rig::new(vec![lane().1]), Duty::new(0).unwrap());
     let entry = rig.protect_everything();
     let panicked = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -86,7 +86,7 @@ fn a_device_of_which_no_frame_can_be_read_is_given_up() {
 
 #[test]
 fn a_held_frame_whose_interface_is_gone_is_counted() {
-    let (rig, duty) = (Rig::new(Vec::new()), Duty::new().unwrap());
+    let (rig, duty) = (Rig::new(Vec::new()), Duty::new(0).unwrap());
     let frame = frame(&udp_packet(false, 1, b"held"));
     duty.outbound().release(vec![Released { device: 7, frame }], &rig.outlet());
     assert_eq!(rig.counted([Counter::DropNoPolicy]), [1]);

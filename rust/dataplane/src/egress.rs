@@ -133,6 +133,11 @@ impl Outlet<'_> {
 }
 
 impl Egress {
+    /// Nothing is under way; plain frames over IPv4 have identifications from this one on.
+    pub fn numbering_from(identification: u16) -> Self {
+        Self { arena: Arena::numbering_from(identification), ..Self::default() }
+    }
+
     /// Carries what waits in the TUN, a frame of each lane in turn, up to a bound.
     pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<Round> {
         let device = Arc::clone(&port.device);
