@@ -14,6 +14,7 @@ use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::endpoint::{Control, Endpoint};
 use crate::outbound::OutboundEntry;
+use crate::sys;
 use crate::tally::Batch;
 use crate::turn::SendTurn;
 use crate::udp::{self, UdpSocket};
@@ -260,11 +261,23 @@ impl Arena {
                 control.push_segment_size(run.segment as u16);
             }
             let octets = &self.octets[run.start..run.start + run.length];
-            let vector = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            let vector = std::slice::from_mut(vectors[index].write(vector));
+            let vector = std::slice::from_mut(vectors[index].write(sys::vector(octets)));
             let remote = (!line).then_some(&endpoint.raw_remote);
             messages[index].write(libc::mmsghdr { msg_hdr: udp::header(remote, control, vector), msg_len: 0 });
         }
+        self.send_messages((socket, line), runs, &mut messages, &mut whole, outlet)
+    }
+
+    /// As `send_by`, with a message for each run, of which those that are not `whole` go out one packet after the other.
+    #[inline]
+    fn send_messages(
+        &self,
+        (socket, line): (&UdpSocket, bool),
+        runs: &[Run],
+        messages: &mut [MaybeUninit<libc::mmsghdr>; RUNS],
+        whole: &mut [bool; RUNS],
+        outlet: &Outlet<'_>,
+    ) -> usize {
         let mut next = 0;
         while next < runs.len() {
             if !whole[next] {

@@ -100,7 +100,7 @@ counters! {
     DropSendBlocked = "drop_send_blocked",
     /// The TUN refused a packet.
     DropTunWrite = "drop_tun_write",
-    /// Datagram too short to be anything.
+    /// Datagram too short to be anything, or of which the kernel does not say whose it is.
     DropRunt = "drop_runt",
     /// No SA has this SPI.
     DropUnknownSpi = "drop_unknown_spi",

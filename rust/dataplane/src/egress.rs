@@ -22,6 +22,7 @@ use crate::plane::Shared;
 use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
+use crate::sys::vector;
 use crate::tally::Batch;
 use crate::too_big::{self, Budget};
 use crate::tun::{self, TunQueue};
@@ -279,7 +280,6 @@ impl Egress {
 fn tell_too_big(packet: &[u8], mtu: usize, answers: &mut Budget, queue: &TunQueue, outlet: &Outlet<'_>) {
     let Some(answer) = too_big::answer(packet, mtu).filter(|_| answers.spend(Instant::now())) else { return };
     let header = vnet::Header::default().write();
-    let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
     let written = queue.write(&[vector(&header), vector(&answer)]);
     outlet.counters.count(if written.is_ok() { Counter::TooBigTold } else { Counter::DropTunWrite });
 }

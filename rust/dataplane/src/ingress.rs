@@ -1,5 +1,6 @@
 //! UDP to TUN: sort IKE, keepalives and ESP apart, open in place, check selectors, merge, write.
 
+mod inner;
 mod plain;
 mod scout;
 mod sink;
@@ -27,6 +28,7 @@ use crate::transport::Room;
 use crate::tun::Offloads;
 use crate::udp::{MESSAGE_LEN, MESSAGES, Receiver, SPARE, UdpSocket};
 
+use inner::inner;
 pub use plain::PlainInlet;
 use scout::Scout;
 use sink::{TunSink, VECTORS, sink, turn_to};
@@ -108,7 +110,10 @@ impl Ingress {
         outlet: &Outlet<'_>,
     ) -> usize {
         let received = self.receiver.received(index);
-        let Some(remote) = self.receiver.remote(index) else { return 0 };
+        let Some(remote) = self.receiver.remote(index) else {
+            outlet.counters.count(Counter::DropRunt);
+            return 1;
+        };
         if received.truncated {
             outlet.counters.count(Counter::DropTruncated);
             return 1;
@@ -365,24 +370,6 @@ impl<'a> Run<'a> {
         }
         (self.packets, self.octets) = (0, 0);
     }
-}
-
-/// The inner packet's flow and where it lies, its length by its own header: what is behind is TFC padding (RFC 4303 2.7).
-#[inline]
-fn inner(octets: &[u8], payload: Range<usize>, next_header: u8) -> Option<(Flow, Range<usize>)> {
-    let packet = &octets[payload.clone()];
-    let version = packet.first()? >> 4;
-    if !matches!((next_header, version), (4, 4) | (41, 6)) {
-        return None;
-    }
-    let flow = Flow::read(packet)?;
-    let length = if flow.v6 {
-        40 + usize::from(u16::from_be_bytes([packet[4], packet[5]]))
-    } else {
-        usize::from(u16::from_be_bytes([packet[2], packet[3]]))
-    };
-    let least = if flow.v6 { 40 } else { usize::from(packet[0] & 15) * 4 };
-    (least..=packet.len()).contains(&length).then_some((flow, payload.start..payload.start + length))
 }
 
 fn counter_of(reject: Reject) -> Counter {
