@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from test_security import counted, send_inner, udp_socket
+from test_workers import inner_packet
 from two_gateways import INNER, KEYS, OUTER, OUTER6, inside, run, wait_for
 
 from ironswan import _native
@@ -104,6 +105,16 @@ def test_the_hold_queue_is_bounded(make_pair):
     assert pair.a.counter("held_frames") == 16
 
 
+def test_what_a_removed_policy_held_is_counted(make_pair):
+    pair = make_pair()
+    pair.a.plane.add_policy(7, pair.selectors("a"), pair.selectors("b"))
+    send_inner(pair, count=3)
+    counted(pair.a, "held_frames", 3)
+    before = pair.a.counter("drop_no_policy")
+    pair.a.plane.remove_policy(7)
+    assert pair.a.counter("drop_no_policy") == before + 3
+
+
 def test_a_rekey_switches_without_loss(joined):
     a, b = joined.a, joined.b
     new_spi = b.plane.allocate_spi()
@@ -152,6 +163,44 @@ def test_a_peer_that_moves_is_noticed_and_followed(joined):
     b.plane.update_endpoint(b.handle, OUTER["b"], 4500, "10.201.0.77", 4500)
     assert " 0% packet loss" in a.run("ping", "-c", "3", "-i", "0.01", "-W", "2", INNER["b"])
     assert not [item for item in b.plane.drain() if isinstance(item, _native.SaNotice) and item.kind == "peer_moved"]
+
+
+def datagrams(pair, count=0, dummies=0):
+    """ESP of a's SA to b, sequence numbers from 1 on."""
+    sa = _native.OutboundSa(pair.b.spi, "aes256gcm16", KEYS["a"][:36], tunnel=(OUTER["a"], OUTER["b"]))
+    sealed = sa.dummies(dummies, 100) if dummies else sa.encap(_native.PacketBatch([inner_packet(100)] * count))
+    return [bytes(packet) for packet in sealed.packets]
+
+
+def test_a_packet_that_is_not_the_newest_moves_nobody(make_pair):
+    """T18: somebody on the path may keep one back and send it from elsewhere."""
+    pair = make_pair()
+    pair.install()
+    first, older, newer, newest = datagrams(pair, 4)
+    with udp_socket(pair.a) as peer, udp_socket(pair.a) as attacker, udp_socket(pair.a) as moved:
+        sent = ((peer, first), (peer, newer), (attacker, older), (moved, newest))
+        for number, (source, datagram) in enumerate(sent, 1):
+            source.sendto(datagram, (OUTER["b"], 4500))
+            counted(pair.b, "opened_packets", number)
+        ports = [source.getsockname()[1] for source in (peer, moved)]
+    told = [notice for notice in pair.b.plane.drain() if getattr(notice, "kind", "") == "peer_moved"]
+    assert [notice.remote_port for notice in told] == ports
+    assert pair.b.plane.inbound_counters(pair.b.spi)[0] == 4
+
+
+def test_a_dummy_is_a_sign_of_the_peer_and_is_carried_nowhere(make_pair):
+    """RFC 4303 2.6: discarded, yet authentic."""
+    pair = make_pair()
+    pair.install()
+    with udp_socket(pair.a) as peer:
+        for datagram in datagrams(pair, dummies=2):
+            peer.sendto(datagram, (OUTER["b"], 4500))
+        for kind in ("first_packet", "peer_moved"):
+            assert pair.b.hear(_native.SaNotice, kind=kind, spi=pair.b.spi).remote_port == peer.getsockname()[1]
+    counted(pair.b, "drop_dummy", 2)
+    assert pair.b.plane.inbound_window(pair.b.spi)[0] == 2
+    assert pair.b.plane.inbound_counters(pair.b.spi) == (0, 0)
+    assert pair.b.counter("opened_packets") == pair.b.counter("tun_writes") == 0
 
 
 def test_priorities_decide_between_overlapping_policies(joined):

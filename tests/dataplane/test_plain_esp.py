@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from test_traffic import tcp_transfer
+from test_workers import send
 from two_gateways import INNER, INNER6, OUTER, OUTER6, inside, run, wait_for
 
 OCTETS = bytes(range(256)) * 20_000
@@ -99,6 +100,8 @@ def test_esp_that_is_only_forwarded_is_none_of_ours_and_leaves_the_ring_alone(ma
     pair.join(plain="ab")
     pair.know_next_hops()
     wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    # With this a socket can have every address.
+    pair.b.run("sh", "-c", f"echo 1 > /proc/sys/net/ipv{6 if outer6 else 4}/ip_nonlocal_bind")
     elsewhere, family = ("fd00:cb::9", ("-6",)) if outer6 else ("203.0.113.9", ())
     run("ip", "-n", pair.a.namespace, *family, "route", "add", elsewhere, "via", pair.outer["b"])
     with inside(pair.a.namespace):
@@ -157,3 +160,20 @@ def test_plain_esp_needs_an_address_of_ours(make_pair):
     pair.join()
     with pytest.raises(ValueError, match="local address of the same version"):
         pair.a.plane.update_endpoint(pair.a.handle, "0.0.0.0", 0, OUTER["b"], 0, udp_encap=False)
+
+
+def test_workers_do_not_give_their_packets_the_same_identifications(make_pair):
+    """RFC 791 3.2: fragments of two packets with the same one would be put together."""
+    pair = make_pair(workers=2)
+    pair.join(plain="ab")
+    pair.know_next_hops()
+    with inside(pair.b.namespace):
+        sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    with sniffer:
+        sniffer.bind(("vb", 0x0800))
+        sniffer.settimeout(5)
+        count = send(pair, each=1)
+        packets = [sniffer.recv(2048) for _ in range(count)]
+    assert all(worker["sealed_packets"] for worker in pair.a.plane.worker_counters())
+    identifications = [packet[4:6] for packet in packets if packet[9] == socket.IPPROTO_ESP]
+    assert len(set(identifications)) == len(identifications) == count

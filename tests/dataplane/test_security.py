@@ -68,7 +68,9 @@ def test_an_inner_source_outside_the_selectors_is_dropped(make_pair):
     pair.join(remote_ts_b=[whole("10.202.9.9")])
     send_inner(pair, count=3)
     counted(pair.b, "drop_selector_mismatch", 3)
-    assert pair.b.counter("tun_writes") == 0
+    assert pair.b.counter("tun_writes") == pair.b.counter("opened_packets") == 0
+    assert pair.b.plane.inbound_counters(pair.b.spi) == (0, 0)
+    assert pair.b.hear(_native.SaNotice, kind="first_packet").spi == pair.b.spi
 
 
 def test_a_port_outside_the_selectors_is_dropped(make_pair):

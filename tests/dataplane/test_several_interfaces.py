@@ -7,6 +7,8 @@ import socket
 import pytest
 from two_gateways import ANY, KEYS, OUTER, inside, run, wait_for
 
+from ironswan import _native
+
 LEFT, RIGHT = "10.209.0.1", "10.209.0.2"
 EVERYTHING = [(0, "0.0.0.0", "255.255.255.255", *ANY)]
 NAMES = ("red", "blue")
@@ -90,6 +92,27 @@ def test_an_interface_comes_and_goes_while_others_carry(both):
     with bound(pair, "a", LEFT, "blue") as blue, bound(pair, "b", RIGHT, "blue") as there:
         blue.sendto(b"anew", (RIGHT, 5000))
         assert there.recv(100) == b"anew"
+    sender.close()
+    receiver.close()
+
+
+def test_an_interface_that_somebody_deletes_is_told_and_leaves_the_others_alone(make_pair):
+    """With two workers: each finds out by itself, and the control plane hears of it once."""
+    pair = make_pair(workers=2)
+    pair.join()
+    made = {name: add(pair, name, number) for number, name in enumerate(NAMES)}
+    sender, receiver = bound(pair, "a", LEFT, "red"), bound(pair, "b", RIGHT, "red")
+    run("ip", "-n", pair.names["a"], "link", "del", "blue")
+    assert pair.a.hear(_native.InterfaceGone).name == "blue"
+    # Workers follow what interfaces there are whenever these change.
+    make(pair, "a", "green")
+    for turn in range(20):
+        sender.sendto(f"red {turn}".encode(), (RIGHT, 5000))
+        assert receiver.recv(100).decode() == f"red {turn}"
+    assert not [notice for notice in pair.a.plane.drain() if isinstance(notice, _native.InterfaceGone)]
+    assert pair.a.plane.failure() is None
+    pair.a.plane.remove_interface(made["blue"][0]["a"])
+    make(pair, "a", "blue")
     sender.close()
     receiver.close()
 

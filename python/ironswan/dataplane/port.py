@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ironswan._native import Acquire, IkeDatagram, SaNotice
+from ironswan._native import Acquire, IkeDatagram, InterfaceGone, SaNotice
 
-__all__ = ["Acquire", "DataPlane", "IkeDatagram", "Notice", "SaNotice", "Selector"]
+__all__ = ["Acquire", "DataPlane", "IkeDatagram", "InterfaceGone", "Notice", "SaNotice", "Selector"]
 
-Notice = IkeDatagram | Acquire | SaNotice
+Notice = IkeDatagram | Acquire | SaNotice | InterfaceGone
 Selector = tuple[int, str, str, int, int]
 """Protocol (0 any), start and end address, start and end port (65535 and 0: OPAQUE)."""
 

@@ -25,7 +25,7 @@ class Installed:
     child: ChildSa
     handle: int | None
     interface: int = 0
-    seen_packets: int = 0
+    seen_highest: int = 0
     replaced: bool = False
 
     @property
@@ -185,9 +185,10 @@ class Children:
         """Inbound SPIs on which authenticated packets came since last asked."""
         spis = []
         for entry in self:
-            packets, _ = self._dataplane.inbound_counters(entry.child.inbound_spi)
-            if packets != entry.seen_packets:
-                entry.seen_packets = packets
+            # Not the packets carried: dummies, and what selectors drop, are signs of life too.
+            highest, _ = self._dataplane.inbound_window(entry.child.inbound_spi)
+            if highest != entry.seen_highest:
+                entry.seen_highest = highest
                 spis.append(entry.child.inbound_spi)
         return spis
 

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ironswan.control.protocol import CommandError, ExitCode
-from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, SaNotice
+from ironswan.dataplane.port import Acquire, DataPlane, IkeDatagram, InterfaceGone, Notice, SaNotice
 from ironswan.gateway.addresses import endpoints
 from ironswan.gateway.children import Children
 from ironswan.gateway.interfaces import Interfaces
@@ -207,13 +207,19 @@ class Gateway:
                     log.exception("a fault of ours while handling a message%s", more)
         self._pump()
 
-    def _take(self, item: IkeDatagram | Acquire | SaNotice) -> None:
+    def _take(self, item: Notice) -> None:
         if isinstance(item, IkeDatagram):
             local = Endpoint.parse(item.local_addr, item.local_port)
             remote = Endpoint.parse(item.remote_addr, item.remote_port)
             self.manager.receive(Datagram(local, remote, item.data), self.now)
         elif isinstance(item, Acquire):
             self._acquire(item)
+        elif isinstance(item, InterfaceGone):
+            log.error(
+                "the interface %s is gone, somebody deleted it: its tunnels carry nothing until it is taken out of the "
+                "configuration and put back, each with a reload, or the gateway is restarted",
+                item.name,
+            )
         else:
             self._notice(item)
 

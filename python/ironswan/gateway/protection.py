@@ -95,7 +95,7 @@ class Protection:
         return None if found is None else f"no route for {found.prefix}: {self._failed[found]}"
 
     def _lacking(self, remote: Selectors, kind: Kind) -> Route | None:
-        """A route that is needed and is not there. One of an IP version that is off is needed where there is no other."""
+        """A route that is needed and not there. One of an IP version that is off is, where there is no other."""
         missing = {route.prefix: route for route in self._failed if route.kind is kind}
         if not missing:
             return None

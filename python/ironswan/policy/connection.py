@@ -23,8 +23,8 @@ class StartAction(StrEnum):
 
 
 class EndAction(StrEnum):
-    """What follows a child's end: the peer closed or lost it, or the IKE SA expired (`close_action`), or the peer was found
-    dead (`dpd_action`)."""
+    """What follows the end of a child: the peer closed or lost it, or the IKE SA expired (`close_action`); the peer was
+    found dead (`dpd_action`)."""
 
     NONE = "none"
     TRAP = "trap"

@@ -2,6 +2,7 @@
 
 mod plain;
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::endpoint::{Control, Endpoint};
 use crate::outbound::OutboundEntry;
+use crate::sys;
 use crate::tally::Batch;
 use crate::turn::SendTurn;
 use crate::udp::{self, UdpSocket};
@@ -72,19 +74,36 @@ pub struct Arena {
     current: usize,
     /// Of the next IPv4 packet that is plain ESP.
     identification: u16,
+    /// A full queue has held up the flush under way, which it may once: others wait for the turns meanwhile.
+    waited: Cell<bool>,
 }
 
 impl Default for Arena {
     fn default() -> Self {
         let octets = vec![0; OCTETS];
         let (runs, planned) = (Vec::with_capacity(RUNS), Vec::with_capacity(PLANNED));
-        Self { octets, used: 0, planned, runs, turns: Vec::new(), current: 0, identification: 0 }
+        Self {
+            octets,
+            used: 0,
+            planned,
+            runs,
+            turns: Vec::new(),
+            current: 0,
+            identification: 0,
+            waited: Cell::default(),
+        }
     }
 }
 
 impl Arena {
+    /// Nothing in it; its IPv4 packets of plain ESP are numbered from here.
+    pub fn numbering_from(identification: u16) -> Self {
+        Self { identification, ..Self::default() }
+    }
+
     /// Makes room for packets of `length` octets of `entry`, whose sequence numbers are ours to take until the next flush.
-    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) {
+    /// False when the data plane was stopped while another worker had them.
+    pub fn reserve(&mut self, entry: &Arc<OutboundEntry>, packets: usize, length: usize, outlet: &Outlet<'_>) -> bool {
         let octets = packets * (length + LONGEST_FRONT);
         if self.used + octets > self.octets.len() || self.runs.len() + 2 > RUNS {
             self.flush(outlet);
@@ -94,21 +113,23 @@ impl Arena {
             self.octets.resize(octets, 0);
         }
         if self.turns.get(self.current).is_some_and(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
-            return;
+            return true;
         }
         let turn = if let Some(turn) = SendTurn::try_take(entry) {
             turn
         } else if let Some(position) = self.turns.iter().position(|turn| Arc::ptr_eq(turn.right.entry(), entry)) {
             self.current = position;
-            return;
+            return true;
         } else {
             self.flush(outlet);
-            SendTurn::take(entry)
+            let Some(turn) = SendTurn::take(entry, &outlet.shared.stopped) else { return false };
+            turn
         };
         if self.turns.len() == TURNS {
             self.flush(outlet);
         }
         self.begin(turn, outlet);
+        true
     }
 
     fn begin(&mut self, right: SendTurn, outlet: &Outlet<'_>) {
@@ -186,6 +207,7 @@ impl Arena {
     /// Sends all runs and gives the turns back.
     pub fn flush(&mut self, outlet: &Outlet<'_>) {
         self.seal();
+        self.waited.set(false);
         let way = |run: &Run| {
             let endpoint = &self.turns[run.turn].endpoint;
             (endpoint.remote.is_ipv6(), endpoint.header().is_some(), endpoint.own_port)
@@ -198,6 +220,13 @@ impl Arena {
                 _ => batch.iter().for_each(|run| self.drop(run, Counter::DropSendFailed, run.count, outlet)),
             }
         }
+        self.discard();
+    }
+
+    /// Forgets what was not sent and gives the turns back. After a panic nothing else will do: a run may hold a packet that was
+    /// placed and not sealed.
+    pub fn discard(&mut self) {
+        self.planned.clear();
         self.runs.clear();
         self.turns.clear();
         self.used = 0;
@@ -232,13 +261,24 @@ impl Arena {
                 control.push_segment_size(run.segment as u16);
             }
             let octets = &self.octets[run.start..run.start + run.length];
-            let vector = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            let vector = std::slice::from_mut(vectors[index].write(vector));
+            let vector = std::slice::from_mut(vectors[index].write(sys::vector(octets)));
             let remote = (!line).then_some(&endpoint.raw_remote);
             messages[index].write(libc::mmsghdr { msg_hdr: udp::header(remote, control, vector), msg_len: 0 });
         }
+        self.send_messages((socket, line), runs, &mut messages, &mut whole, outlet)
+    }
+
+    /// As `send_by`, with a message for each run, of which those that are not `whole` go out one packet after the other.
+    #[inline]
+    fn send_messages(
+        &self,
+        (socket, line): (&UdpSocket, bool),
+        runs: &[Run],
+        messages: &mut [MaybeUninit<libc::mmsghdr>; RUNS],
+        whole: &mut [bool; RUNS],
+        outlet: &Outlet<'_>,
+    ) -> usize {
         let mut next = 0;
-        let mut waited = false;
         while next < runs.len() {
             if !whole[next] {
                 if line {
@@ -263,10 +303,7 @@ impl Arena {
             let run = &runs[next];
             match io::Error::last_os_error().raw_os_error() {
                 Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
-                    waited = true;
-                    socket.wait_writable(BLOCKED_MS);
-                }
+                Some(libc::EAGAIN | libc::ENOBUFS) if self.wait_once(socket) => {}
                 Some(libc::EAGAIN | libc::ENOBUFS) => {
                     self.drop(run, Counter::DropSendBlocked, run.count, outlet);
                     next += 1;
@@ -292,21 +329,28 @@ impl Arena {
         for packet in self.octets[run.start..run.start + run.length].chunks(run.segment) {
             outlet.counters.count(Counter::UdpSendCalls);
             let send = || socket.send(&endpoint.raw_remote, &endpoint.control, &[packet]);
-            let result = send().or_else(|error| match error.kind() {
-                io::ErrorKind::WouldBlock if socket.wait_writable(BLOCKED_MS) => send(),
-                _ => Err(error),
-            });
+            let again = |error| if is_full(&error) && self.wait_once(socket) { send() } else { Err(error) };
+            let result = send().or_else(again);
             match result {
                 Ok(()) => {
                     outlet.counters.count(Counter::UdpRuns);
                     outlet.counters.batches.count(Batch::SendRun, 1);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.drop(run, Counter::DropSendBlocked, 1, outlet);
-                }
+                Err(error) if is_full(&error) => self.drop(run, Counter::DropSendBlocked, 1, outlet),
                 Err(_) => self.drop(run, Counter::DropSendFailed, 1, outlet),
             }
         }
+    }
+
+    /// Waits for room in the socket's buffer; false when this flush has waited already. There may be room although the socket
+    /// does not count as writable yet: it does when its buffer is half empty.
+    #[cold]
+    fn wait_once(&self, socket: &UdpSocket) -> bool {
+        let first = !self.waited.replace(true);
+        if first {
+            socket.wait_writable(BLOCKED_MS);
+        }
+        first
     }
 
     /// Counts packets of a run that the kernel did not take. Of a mixed run nobody knows whose they were.
@@ -317,6 +361,11 @@ impl Arena {
             self.turns[run.turn].right.entry().drops.add(reason, packets);
         }
     }
+}
+
+/// Whether the buffer of the socket, or the queue of the device, had no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS))
 }
 
 impl Run {

@@ -59,6 +59,14 @@ pub fn pseudo_header(addresses: &[u8], l4_len: usize, protocol: u8) -> u64 {
     sum_few(addresses) + u64::from((l4_len as u16).to_be()) + u64::from(u16::from(protocol).to_be())
 }
 
+/// A checksum after what it covers has changed from words that sum up to `before` to words that sum up to `after` (RFC 1624
+/// equation 3). One that was wrong stays wrong.
+#[inline]
+#[must_use]
+pub fn changed(check: u16, before: u64, after: u64) -> u16 {
+    !fold(u64::from(!check) + u64::from(!fold(before)) + u64::from(fold(after)))
+}
+
 /// Writes the IPv4 header checksum of `header`.
 #[inline]
 pub fn set_ipv4_header(header: &mut [u8]) {
@@ -145,6 +153,17 @@ mod tests {
         set_ipv4_header(&mut header);
         assert_eq!(&header[10..12], &[0xb8, 0x61]);
         assert_eq!(fold(sum(&header)), 0xffff);
+    }
+
+    #[test]
+    fn a_checksum_follows_a_change_of_what_it_covers_and_stays_wrong_when_it_was() {
+        let mut packet = [0x45, 0, 0, 0x73, 0xff, 0xff, 0x40, 0];
+        let right = !fold(sum(&packet));
+        let before = sum(&packet[2..6]);
+        packet[2..6].copy_from_slice(&[0, 0, 0, 1]);
+        let after = sum(&packet[2..6]);
+        assert_eq!(changed(right, before, after), !fold(sum(&packet)));
+        assert_ne!(changed(right ^ 1, before, after), !fold(sum(&packet)));
     }
 
     #[test]

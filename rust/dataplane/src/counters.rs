@@ -38,7 +38,7 @@ counters! {
     SealedBytes = "sealed_bytes",
     /// Packets opened and handed on.
     Opened = "opened_packets",
-    /// Inner octets opened.
+    /// Inner octets of them.
     OpenedBytes = "opened_bytes",
     /// System calls that sent ESP.
     UdpSendCalls = "udp_send_calls",
@@ -78,6 +78,8 @@ counters! {
     TooBigTold = "too_big_told",
     /// Frame from the TUN that is no IP packet, or whose offload header contradicts it.
     DropMalformedInner = "drop_malformed_inner",
+    /// Frame that the kernel could not give us.
+    DropTunRead = "drop_tun_read",
     /// No policy covers the packet.
     DropNoPolicy = "drop_no_policy",
     /// Transport mode cannot carry it: a fragment, IPv4 options, or IPv6 headers for the routers on the way.
@@ -92,13 +94,13 @@ counters! {
     DropSaExpired = "drop_sa_expired",
     /// The sequence numbers of the outbound SA are used up.
     DropSequenceExhausted = "drop_sequence_exhausted",
-    /// The kernel refused to send.
+    /// The kernel refused to send, or the data plane was stopped.
     DropSendFailed = "drop_send_failed",
     /// The socket buffer stayed full.
     DropSendBlocked = "drop_send_blocked",
     /// The TUN refused a packet.
     DropTunWrite = "drop_tun_write",
-    /// Datagram too short to be anything.
+    /// Datagram too short to be anything, or of which the kernel does not say whose it is.
     DropRunt = "drop_runt",
     /// No SA has this SPI.
     DropUnknownSpi = "drop_unknown_spi",

@@ -8,14 +8,17 @@ use std::io;
 use std::ops::AddAssign;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::device::{Device, Devices};
+use crate::counters::Counter;
+use crate::device::{DEFAULT, Device, Devices};
 use crate::egress::{Egress, Outlet, Port};
 use crate::lanes::{LANES, Turns};
+use crate::notice::Notice;
 use crate::station::Released;
 use crate::sys::Epoll;
+use crate::tun;
 use crate::worker::Direction;
 
 /// The token of the first device's first lane; lower ones are for what else a thread sleeps on.
@@ -75,13 +78,15 @@ pub struct Outbound {
     since: Instant,
     packets: usize,
     load: bool,
+    /// A port whose device is gone is still among them.
+    lost: bool,
 }
 
 impl Duty {
-    /// At rest, without a queue.
-    pub fn new() -> io::Result<Self> {
-        let (egress, ports, since) = (Egress::default(), Vec::new(), Instant::now());
-        let outbound = Outbound { egress, ports, since, packets: 0, load: false };
+    /// At rest, without a queue. IPv4 packets that are not the kernel's own have identifications from this one on.
+    pub fn new(identification: u16) -> io::Result<Self> {
+        let (egress, ports, since) = (Egress::numbering_from(identification), Vec::new(), Instant::now());
+        let outbound = Outbound { egress, ports, since, packets: 0, load: false, lost: false };
         let epolls = [Epoll::new()?, Epoll::new()?];
         Ok(Self {
             epolls,
@@ -101,9 +106,20 @@ impl Duty {
         self.at_rest.load(Relaxed) == (direction == Direction::In)
     }
 
-    /// For the thread that has the queues, or has to see after them.
+    /// For the thread that has the queues, or has to see after them. What a thread that panicked meanwhile has left is not sent:
+    /// it may not be sealed.
     pub fn outbound(&self) -> MutexGuard<'_, Outbound> {
-        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outbound.lock().unwrap_or_else(|poisoned| {
+            let mut outbound = poisoned.into_inner();
+            outbound.egress.discard();
+            self.outbound.clear_poison();
+            outbound
+        })
+    }
+
+    /// The worker has failed: gives back the turns it had, for which others may wait.
+    pub fn give_up(&self) {
+        self.outbound().egress.discard();
     }
 
     /// Brings the queues in step with the devices there are.
@@ -111,16 +127,27 @@ impl Duty {
         let devices = devices.load();
         let epoll = self.epoll(if self.has(Direction::In) { Direction::In } else { Direction::Out });
         let ports = &mut outbound.ports;
-        for gone in ports.extract_if(.., |port| !devices.iter().any(|device| device.id == port.device.id)) {
+        let there = |id| devices.iter().any(|device| device.id == id && !device.is_gone());
+        for gone in ports.extract_if(.., |port| !there(port.device.id)) {
             each_lane(&gone.device, worker, |fd, _| epoll.remove(fd))?;
         }
-        for device in devices.iter() {
+        for device in devices.iter().filter(|device| !device.is_gone()) {
             if !ports.iter().any(|port| port.device.id == device.id) {
                 each_lane(device, worker, |fd, token| epoll.add(fd, token))?;
                 ports.push(Port::new(Arc::clone(device)));
             }
         }
         Ok(())
+    }
+
+    /// Carries what waits in the queues, up to a bound, and sees whose they are then.
+    pub fn carry(&self, outbound: &mut Outbound, outlet: &Outlet<'_>) -> io::Result<Round> {
+        let round = outbound.run(outlet)?;
+        if std::mem::take(&mut outbound.lost) {
+            self.follow(outbound, &outlet.shared.devices, outlet.worker)?;
+        }
+        self.sent(round, outbound, outlet.worker)?;
+        Ok(round)
     }
 
     /// The receiving thread has carried this: after a large round the TUN is the sending thread's to read.
@@ -135,7 +162,7 @@ impl Duty {
     }
 
     /// As `received`, of what was read from the TUN; `outbound` belongs to the calling thread.
-    pub fn sent(&self, round: Round, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
+    fn sent(&self, round: Round, outbound: &mut Outbound, worker: usize) -> io::Result<()> {
         let received = self.load.load(Relaxed) && self.load.swap(false, Relaxed);
         outbound.load |= round.is_large() || received;
         outbound.packets += round.packets;
@@ -180,11 +207,17 @@ impl Outbound {
         }
     }
 
-    /// Carries what waits in the queues, up to a bound.
-    pub fn run(&mut self, outlet: &Outlet<'_>) -> io::Result<Round> {
+    fn run(&mut self, outlet: &Outlet<'_>) -> io::Result<Round> {
         let mut all = Round::default();
         for port in self.ports.iter_mut().filter(|port| !port.turns.is_empty()) {
-            all += self.egress.run(port, outlet).map_err(|error| gone(&port.device.tun.name, &error))?;
+            match self.egress.run(port, outlet) {
+                Ok(round) => all += round,
+                Err(error) if port.device.id == DEFAULT => return Err(in_words(&port.device.tun.name, &error)),
+                Err(_) => {
+                    self.lost = true;
+                    lose(&port.device, outlet);
+                }
+            }
         }
         Ok(all)
     }
@@ -192,8 +225,10 @@ impl Outbound {
     /// Carries frames that were held.
     pub fn release(&mut self, frames: Vec<Released>, outlet: &Outlet<'_>) {
         for Released { device, frame } in frames {
-            if let Some(port) = self.ports.iter_mut().find(|port| port.device.id == device) {
-                self.egress.release(&frame, port, outlet);
+            match self.ports.iter_mut().find(|port| port.device.id == device) {
+                Some(port) => self.egress.release(&frame, port, outlet),
+                // The interface went, and its policies with it.
+                None => outlet.counters.count(Counter::DropNoPolicy),
             }
         }
     }
@@ -205,7 +240,23 @@ fn each_lane(device: &Device, worker: usize, mut act: impl FnMut(RawFd, u64) -> 
     device.tun.lanes(worker).iter().zip(first..).try_for_each(|(queue, token)| act(queue.fd(), token))
 }
 
-/// Reading from a TUN fails only when there is none any more.
-fn gone(name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("the interface {name} is gone, somebody deleted it ({error})"))
+/// A named device cannot be read any more, which is no matter of what passes others.
+#[cold]
+fn lose(device: &Device, outlet: &Outlet<'_>) {
+    if device.lose() {
+        outlet.tell(Notice::InterfaceGone { name: device.tun.name.clone() });
+    }
 }
+
+fn in_words(name: &str, error: &io::Error) -> io::Error {
+    let text = if tun::is_gone(error) {
+        format!("the interface {name} is gone, somebody deleted it ({error})")
+    } else {
+        format!("the interface {name} cannot be read ({error})")
+    };
+    io::Error::new(error.kind(), text)
+}
+
+#[cfg(test)]
+#[path = "duty_tests.rs"]
+mod tests;

@@ -22,9 +22,10 @@ use crate::plane::Shared;
 use crate::policy::{Held, Policy};
 use crate::spd::{FlowCache, Snapshot};
 use crate::split::Plan;
+use crate::sys::vector;
 use crate::tally::Batch;
 use crate::too_big::{self, Budget};
-use crate::tun::TunQueue;
+use crate::tun::{self, TunQueue};
 use crate::udp::UdpSocket;
 use crate::vnet;
 
@@ -36,6 +37,8 @@ const IPV6: u8 = 41;
 const FRAMES: usize = 64;
 /// Packets cut from them before the same.
 const PACKETS: usize = 256;
+/// Reads that fail one after the other before the device is given up: were it about frames, some would have been sound.
+pub const FAILED_READS: u32 = 100_000;
 
 /// One worker's outbound side.
 pub struct Egress {
@@ -52,13 +55,27 @@ pub struct Port {
     /// Its lanes that may have frames.
     pub turns: Turns,
     cache: FlowCache,
+    failed_reads: u32,
 }
 
 impl Port {
     /// Nothing is remembered yet.
     #[must_use]
     pub fn new(device: Arc<Device>) -> Self {
-        Self { device, turns: Turns::default(), cache: FlowCache::default() }
+        Self { device, turns: Turns::default(), cache: FlowCache::default(), failed_reads: 0 }
+    }
+
+    /// Whether the device is still to be read after this error of a lane. One error a round: should the next read fail too,
+    /// without an end, others have their turn meanwhile.
+    #[cold]
+    fn bears(&mut self, error: &io::Error, lane: usize, outlet: &Outlet<'_>) -> bool {
+        if tun::is_gone(error) {
+            return false;
+        }
+        outlet.counters.count(Counter::DropTunRead);
+        self.turns.clear(lane);
+        self.failed_reads += 1;
+        self.failed_reads < FAILED_READS
     }
 }
 
@@ -117,34 +134,57 @@ impl Outlet<'_> {
 }
 
 impl Egress {
+    /// Nothing is under way; plain frames over IPv4 have identifications from this one on.
+    pub fn numbering_from(identification: u16) -> Self {
+        Self { arena: Arena::numbering_from(identification), ..Self::default() }
+    }
+
     /// Carries what waits in the TUN, a frame of each lane in turn, up to a bound.
     pub fn run(&mut self, port: &mut Port, outlet: &Outlet<'_>) -> io::Result<Round> {
-        let Port { device, cache, turns } = port;
+        let device = Arc::clone(&port.device);
         let (lanes, snapshot) = (device.tun.lanes(outlet.worker), device.spd.snapshot());
         let (mut packets, mut octets) = (0, 0);
         let mut frames = 0;
         let mut waiting = None;
-        let more = loop {
+        let ended = loop {
             if frames == FRAMES || packets >= PACKETS {
-                break true;
+                break Ok(true);
             }
             let turn = frames % 2;
-            let Some(lane) = turns.next() else { break false };
-            let Some(length) = lanes[lane].read(&mut self.frames[turn])? else {
-                turns.clear(lane);
-                continue;
+            let Some(lane) = port.turns.next() else { break Ok(false) };
+            let length = match lanes[lane].read(&mut self.frames[turn]) {
+                Ok(Some(length)) => length,
+                Ok(None) => {
+                    port.turns.clear(lane);
+                    port.failed_reads = 0;
+                    continue;
+                }
+                Err(error) if port.bears(&error, lane, outlet) => continue,
+                Err(error) => break Err(error),
             };
+            port.failed_reads = 0;
             frames += 1;
             octets += length;
-            let classified = self.classify(turn, length, (&snapshot, cache), outlet);
+            let classified = self.classify(turn, length, (&snapshot, &mut port.cache), outlet);
             packets += self.carry(1 - turn, waiting, &lanes[0], outlet);
             waiting = classified;
         };
         packets += self.carry((frames + 1) % 2, waiting, &lanes[0], outlet);
         outlet.counters.add(Counter::TunReads, frames);
         outlet.counters.add(Counter::TunPackets, packets);
+        // Also after an error: other workers wait for the turns that the arena has.
         self.arena.flush(outlet);
-        Ok(Round { packets, octets, pieces: frames, more })
+        ended.map(|more| Round { packets, octets, pieces: frames, more })
+    }
+
+    #[cfg(test)]
+    pub fn arena(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// Forgets what a panic has left half done.
+    pub fn discard(&mut self) {
+        self.arena.discard();
     }
 
     /// Carries a frame that was held.
@@ -240,24 +280,18 @@ impl Egress {
 fn tell_too_big(packet: &[u8], mtu: usize, answers: &mut Budget, queue: &TunQueue, outlet: &Outlet<'_>) {
     let Some(answer) = too_big::answer(packet, mtu).filter(|_| answers.spend(Instant::now())) else { return };
     let header = vnet::Header::default().write();
-    let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
     let written = queue.write(&[vector(&header), vector(&answer)]);
     outlet.counters.count(if written.is_ok() { Counter::TooBigTold } else { Counter::DropTunWrite });
 }
 
 /// Keeps the frame for an SA to come; gives the SA if it came this moment.
 fn hold(policy: &Policy, flow: &Flow, frame: &[u8], outlet: &Outlet<'_>) -> Option<Arc<OutboundEntry>> {
-    let acquire = match policy.hold(outlet.worker, frame, Instant::now()) {
-        Held::Bound => return policy.carrier(outlet.worker, || ()),
-        Held::Kept { acquire } => {
-            outlet.counters.count(Counter::Held);
-            acquire
-        }
-        Held::Full { acquire } => {
-            outlet.counters.count(Counter::DropHoldFull);
-            acquire
-        }
+    let (kept, acquire, expired) = match policy.hold(outlet.worker, frame, Instant::now()) {
+        Held::Bound(entry) => return Some(entry),
+        Held::Waiting { kept, acquire, expired } => (kept, acquire, expired),
     };
+    outlet.counters.count(if kept { Counter::Held } else { Counter::DropHoldFull });
+    outlet.counters.add(Counter::DropHoldExpired, expired);
     if acquire {
         tell_acquire(policy, flow, None, outlet);
     }
@@ -285,7 +319,10 @@ fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mu
         return;
     }
     let sa = &entry.sa;
-    arena.reserve(entry, segments, sa.packet_len(plan.len(0)), outlet);
+    if !arena.reserve(entry, segments, sa.packet_len(plan.len(0)), outlet) {
+        outlet.drop_for(entry, Counter::DropSendFailed, segments);
+        return;
+    }
     let Ok((sequence_numbers, soft)) = entry.claim(segments as u32) else {
         outlet.drop_for(entry, Counter::DropSequenceExhausted, segments);
         return;

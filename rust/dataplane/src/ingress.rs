@@ -1,5 +1,6 @@
 //! UDP to TUN: sort IKE, keepalives and ESP apart, open in place, check selectors, merge, write.
 
+mod inner;
 mod plain;
 mod scout;
 mod sink;
@@ -27,6 +28,7 @@ use crate::transport::Room;
 use crate::tun::Offloads;
 use crate::udp::{MESSAGE_LEN, MESSAGES, Receiver, SPARE, UdpSocket};
 
+use inner::inner;
 pub use plain::PlainInlet;
 use scout::Scout;
 use sink::{TunSink, VECTORS, sink, turn_to};
@@ -53,6 +55,9 @@ struct Run<'a> {
     entry: Option<Guard<Option<Arc<InboundEntry>>>>,
     expired: bool,
     flow: Option<Flow>,
+    /// The low half of the highest sequence number among those that were authentic, if any was.
+    newest: Option<u32>,
+    /// What was handed on.
     packets: u64,
     octets: u64,
     outlet: &'a Outlet<'a>,
@@ -105,7 +110,10 @@ impl Ingress {
         outlet: &Outlet<'_>,
     ) -> usize {
         let received = self.receiver.received(index);
-        let Some(remote) = self.receiver.remote(index) else { return 0 };
+        let Some(remote) = self.receiver.remote(index) else {
+            outlet.counters.count(Counter::DropRunt);
+            return 1;
+        };
         if received.truncated {
             outlet.counters.count(Counter::DropTruncated);
             return 1;
@@ -180,7 +188,7 @@ impl Ingress {
 
 impl<'a> Run<'a> {
     fn new(outlet: &'a Outlet<'a>) -> Self {
-        Self { spi: 0, entry: None, expired: false, flow: None, packets: 0, octets: 0, outlet }
+        Self { spi: 0, entry: None, expired: false, flow: None, newest: None, packets: 0, octets: 0, outlet }
     }
 
     /// The packets that follow have this SPI.
@@ -275,11 +283,15 @@ impl<'a> Run<'a> {
         let opened = match opened {
             Ok(opened) => opened,
             Err(reject) => {
+                if *reject == Reject::Dummy {
+                    // Authentic, and therefore a sign that the peer is there and uses the SA.
+                    self.hear(octets[start + 4..].first_chunk().map_or(0, |low| u32::from_be_bytes(*low)));
+                }
                 self.drop(counter_of(*reject), 1);
                 return None;
             }
         };
-        self.packets += 1;
+        self.hear(opened.sequence_number as u32);
         let payload = start + opened.range.start..start + opened.range.end;
         let upper_len = payload.len();
         let inner = match &self.entry()?.rebuild {
@@ -302,8 +314,18 @@ impl<'a> Run<'a> {
         let most = self.outlet.shared.mss_mtu.load(Relaxed).min(self.entry()?.mss_mtu.load(Relaxed) as usize);
         mss::clamp(&mut octets[packet.clone()], &flow, most, false);
         room.keep(&packet);
+        self.packets += 1;
         self.octets += octets_carried as u64;
         Some(packet)
+    }
+
+    /// An authentic packet of the SA entered has this low half of a sequence number.
+    #[inline]
+    fn hear(&mut self, low: u32) {
+        // A window is far smaller than half of what 32 bits count: the difference says which of two is the later one.
+        if self.newest.is_none_or(|newest| low.wrapping_sub(newest).cast_signed() > 0) {
+            self.newest = Some(low);
+        }
     }
 
     /// Counts what the SA entered drops.
@@ -330,11 +352,10 @@ impl<'a> Run<'a> {
         self.flow = None;
     }
 
-    /// Accounts for the packets that were authentic. `remote` is where they came from in UDP: only a NAT moves a peer.
+    /// Accounts for the packets that were authentic, and those of them that were handed on. `remote` is where they came from in UDP: only a NAT moves a peer.
     fn finish(&mut self, remote: Option<SocketAddr>) {
-        let Some(entry) = self.entry.as_ref().and_then(|guard| guard.as_ref()).filter(|_| self.packets > 0) else {
-            return;
-        };
+        let Some(newest) = self.newest.take() else { return };
+        let Some(entry) = self.entry.as_ref().and_then(|guard| guard.as_ref()) else { return };
         let outlet = self.outlet;
         let spi = entry.spi;
         let tell = |kind| outlet.tell(Notice::Sa { kind, spi, remote });
@@ -344,29 +365,11 @@ impl<'a> Run<'a> {
         if entry.first_packet() {
             tell(NoticeKind::FirstPacket);
         }
-        if remote.is_some_and(|remote| entry.moved_to(remote)) {
+        if remote.is_some_and(|remote| entry.moved_to(remote, newest)) {
             tell(NoticeKind::PeerMoved);
         }
         (self.packets, self.octets) = (0, 0);
     }
-}
-
-/// The inner packet's flow and where it lies, its length by its own header: what is behind is TFC padding (RFC 4303 2.7).
-#[inline]
-fn inner(octets: &[u8], payload: Range<usize>, next_header: u8) -> Option<(Flow, Range<usize>)> {
-    let packet = &octets[payload.clone()];
-    let version = packet.first()? >> 4;
-    if !matches!((next_header, version), (4, 4) | (41, 6)) {
-        return None;
-    }
-    let flow = Flow::read(packet)?;
-    let length = if flow.v6 {
-        40 + usize::from(u16::from_be_bytes([packet[4], packet[5]]))
-    } else {
-        usize::from(u16::from_be_bytes([packet[2], packet[3]]))
-    };
-    let least = if flow.v6 { 40 } else { usize::from(packet[0] & 15) * 4 };
-    (least..=packet.len()).contains(&length).then_some((flow, payload.start..payload.start + length))
 }
 
 fn counter_of(reject: Reject) -> Counter {

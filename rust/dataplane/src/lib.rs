@@ -32,6 +32,7 @@ pub mod plain;
 mod plane;
 pub mod policy;
 mod raw;
+mod route;
 pub mod selector;
 pub mod spd;
 pub mod split;

@@ -1,9 +1,10 @@
 //! Which addresses are this host's. A packet socket gets what is to be forwarded too, and that is nobody's to open here:
 //! fragments of it must not take the ring away from us.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use crate::route;
 
 /// How long an answer holds: addresses come and go.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -52,9 +53,8 @@ impl LocalAddresses {
             return true;
         }
         self.questions += 1;
-        // A socket can have an address exactly when it is local; other failures say nothing about it.
-        let refused = UdpSocket::bind((address, 0)).err();
-        let ours = refused.is_none_or(|error| error.kind() != ErrorKind::AddrNotAvailable);
+        // Not by whether a socket can have it, which with `ip_nonlocal_bind` is always so.
+        let ours = route::is_local(address).unwrap_or(true);
         self.known[place] = Some(Answer { address, ours, since: self.now });
         ours
     }

@@ -1,6 +1,7 @@
 //! The TCP MSS of what passes: lowered to what the tunnel carries in one piece, because hosts behind a gateway do not know of it and the
 //! ICMP that would tell them often gets lost (RFC 9293 3.7.1, RFC 6691).
 
+use crate::checksum::changed;
 use crate::flow::Flow;
 
 const TCP: u8 = 6;
@@ -40,7 +41,7 @@ fn lower(packet: &mut [u8], v6: bool, mtu: usize, partial: bool) -> Option<()> {
         // In a word of the checksum's own, or across two of them, where the octets change places.
         let swap = |value: u16| if at.is_multiple_of(2) { value } else { value.swap_bytes() };
         let check = u16::from_be_bytes([tcp[16], tcp[17]]);
-        tcp[16..18].copy_from_slice(&update(check, swap(had), swap(most)).to_be_bytes());
+        tcp[16..18].copy_from_slice(&changed(check, swap(had).into(), swap(most).into()).to_be_bytes());
     }
     Some(())
 }
@@ -64,13 +65,6 @@ fn find_mss(options: &[u8]) -> Option<usize> {
             }
         }
     }
-}
-
-/// A checksum after one word changed (RFC 1624 eqn. 3).
-fn update(check: u16, old: u16, new: u16) -> u16 {
-    let sum = u32::from(!check) + u32::from(!old) + u32::from(new);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !((sum + (sum >> 16)) as u16)
 }
 
 #[cfg(test)]

@@ -87,6 +87,11 @@ pub enum Notice {
         /// The peer's address where it matters.
         remote: Option<SocketAddr>,
     },
+    /// Somebody deleted a named interface: nothing is carried for it any more.
+    InterfaceGone {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// IKE messages waiting at most, of IKE SAs there are and as many of strangers, who can fill their queue at will.

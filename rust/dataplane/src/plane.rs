@@ -3,40 +3,41 @@
 mod counts;
 mod offloads;
 mod paths;
+mod shared;
 mod workers;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ironswan_esp::{InboundSa, OutboundSa, Suite};
 
-use crate::counters::{Counter, Counters};
-use crate::device::{self, Devices};
+use crate::counters::Counter;
+use crate::device;
 use crate::endpoint::{Control, RawAddress};
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::ike::{IkeSpi, IkeSpis};
-use crate::inbound::{InboundEntry, Sad};
+use crate::ike::IkeSpi;
+use crate::inbound::InboundEntry;
 use crate::limits::{Limits, Volume};
-use crate::notice::{Notice, Notices};
+use crate::notice::Notice;
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
-use crate::station::{self, Station};
 use crate::sys;
 use crate::transport::{Mode, Rebuild};
-use crate::tun::{OffloadMode, Tun};
+use crate::tun::OffloadMode;
 use crate::urgency::Urgency;
 use crate::vnet;
 use crate::worker::{self, Direction};
 
 pub use offloads::Offload;
 pub use paths::Path;
+pub use shared::Shared;
 
 /// How a data plane is made.
 #[derive(Clone, Debug)]
@@ -62,45 +63,6 @@ pub struct Options {
     pub real_time: bool,
     /// Whether a worker at rest looks for more before it sleeps, where packets come soon after each other.
     pub busy_poll: bool,
-}
-
-/// What workers and control side share.
-pub struct Shared {
-    pub(crate) devices: Devices,
-    pub(crate) stations: Vec<Station>,
-    counters: Vec<[Counters; 2]>,
-    pub(crate) sad: Sad,
-    pub(crate) notices: Notices,
-    pub(crate) ike_spis: IkeSpis,
-    pub(crate) segmentation: bool,
-    /// The MTU that TCP connections get an MSS for; 0: theirs stays.
-    pub(crate) mss_mtu: AtomicUsize,
-    pub(crate) steered: bool,
-    pub(crate) offload_mode: OffloadMode,
-    /// Some SA sends plain ESP, and will hear it.
-    pub(crate) plain_wanted: AtomicBool,
-    /// Packet rings are in use.
-    pub(crate) rings: AtomicBool,
-    /// Whether threads are wanted to be urgent, and whether the kernel permits it.
-    real_time: (bool, AtomicBool),
-    pub(crate) busy_poll: bool,
-    pub(crate) stopped: AtomicBool,
-    /// Why the workers stopped, when nobody told them to.
-    pub(crate) failure: OnceLock<String>,
-}
-
-impl Shared {
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        for station in &self.stations {
-            station.wake_both();
-        }
-    }
-
-    /// The counters of one thread.
-    pub(crate) fn counters_of(&self, worker: usize, direction: Direction) -> &Counters {
-        &self.counters[worker][direction as usize]
-    }
 }
 
 /// An SA to install: suite, keys and what limits it.
@@ -132,53 +94,34 @@ pub struct DataPlane {
 impl DataPlane {
     /// Opens devices and sockets in the caller's network namespace and starts the workers.
     pub fn start(options: &Options) -> io::Result<Self> {
-        let workers = workers::number(options.workers);
-        let lanes = options.offloads != OffloadMode::Off;
-        // The ports first: one that is refused them has not touched an interface.
-        let (stations, steered) = station::open_all(workers, options)?;
-        let tun = Tun::open(&options.tun_name, options.mtu, workers, lanes, options.offloads)?;
-        let segmentation =
-            stations.iter().flat_map(|station| &station.sockets).any(|socket| socket.offloads.segmentation);
-        let shared = Arc::new(Shared {
-            devices: Devices::new(tun, workers, options.offloads),
-            stations,
-            counters: (0..workers).map(|_| Default::default()).collect(),
-            sad: Sad::default(),
-            notices: Notices::new()?,
-            ike_spis: IkeSpis::default(),
-            segmentation,
-            mss_mtu: AtomicUsize::new(0),
-            steered,
-            offload_mode: options.offloads,
-            plain_wanted: AtomicBool::new(false),
-            rings: AtomicBool::new(false),
-            real_time: (options.real_time, AtomicBool::new(false)),
-            busy_poll: options.busy_poll,
-            stopped: AtomicBool::new(false),
-            failure: OnceLock::new(),
-        });
         let plane = Self {
-            shared,
+            shared: Arc::new(Shared::open(options)?),
             threads: Mutex::default(),
             outbound: Mutex::default(),
             next_handle: AtomicU64::new(1),
             next_worker: AtomicUsize::new(0),
             nat_t_port: options.nat_t_port,
         };
-        let nice = options.nice;
-        for (index, direction) in (0..workers).flat_map(|index| Direction::ALL.map(|direction| (index, direction))) {
-            let shared = Arc::clone(&plane.shared);
-            let name = if direction == Direction::Out { "out" } else { "in" };
-            let thread = std::thread::Builder::new().name(format!("ironswan-{index}-{name}"));
-            let thread = thread.spawn(move || {
-                sys::set_niceness(nice);
-                let urgency = Urgency::new(shared.real_time.0);
-                shared.real_time.1.store(urgency.is_permitted(), Ordering::Relaxed);
-                worker::run(&shared, index, direction, urgency);
-            })?;
-            plane.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        for worker in 0..plane.workers() {
+            for direction in Direction::ALL {
+                plane.spawn(worker, direction, options.nice)?;
+            }
         }
         Ok(plane)
+    }
+
+    fn spawn(&self, worker: usize, direction: Direction, nice: i32) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let name = if direction == Direction::Out { "out" } else { "in" };
+        let thread = std::thread::Builder::new().name(format!("ironswan-{worker}-{name}"));
+        let thread = thread.spawn(move || {
+            sys::set_niceness(nice);
+            let urgency = Urgency::new(shared.real_time.0);
+            shared.real_time.1.store(urgency.is_permitted(), Ordering::Relaxed);
+            worker::run(&shared, worker, direction, urgency);
+        })?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
     }
 
     /// Readable while `drain` has something.
@@ -311,7 +254,8 @@ impl DataPlane {
         let (device, policy) = self.shared.devices.policy(id)?;
         let entry = handle.map(|handle| self.entry(handle)).transpose()?;
         let bound = entry.is_some();
-        let (mut frames, expired) = policy.bind(entry, Instant::now());
+        let now = Instant::now();
+        let mut given = policy.bind(entry, now);
         if bound {
             let snapshot = device.spd.snapshot();
             let covered = |frame: &[u8]| {
@@ -320,22 +264,24 @@ impl DataPlane {
             };
             snapshot.overlapping(&policy.selectors, |other| {
                 if other.id != id {
-                    frames.extend(other.yield_held(covered));
+                    given.add(other.yield_held(covered, now));
                 }
             });
         }
-        self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, expired);
-        if !frames.is_empty() {
-            self.shared.stations[0].release(device.id, frames);
+        self.shared.counters_of(0, Direction::Out).add(Counter::DropHoldExpired, given.expired);
+        if !given.fresh.is_empty() {
+            self.shared.stations[0].release(device.id, given.fresh);
         }
         Ok(())
     }
 
-    /// Removes a policy; its traffic finds no policy and is dropped. Unknown ids are ignored.
+    /// Removes a policy; its traffic finds no policy and is dropped, and so is what it held. Unknown ids are ignored.
     pub fn remove_policy(&self, id: u64) {
-        if let Ok((device, _)) = self.shared.devices.policy(id) {
-            device.spd.remove(id);
-        }
+        let Ok((device, _)) = self.shared.devices.policy(id) else { return };
+        let given = device.spd.remove(id);
+        let counters = self.shared.counters_of(0, Direction::Out);
+        counters.add(Counter::DropHoldExpired, given.expired);
+        counters.add(Counter::DropNoPolicy, given.fresh.len());
     }
 
     /// Name and index of the interface that policies steer packets into.

@@ -43,7 +43,7 @@ pub struct Policy {
     room: Arc<Room>,
 }
 
-/// The octets that may be held, shared by the policies of one SPD.
+/// The octets that may be held, shared by all policies.
 pub struct Room(AtomicUsize);
 
 impl Default for Room {
@@ -70,20 +70,51 @@ struct Hold {
 }
 
 /// What became of a frame without SA.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Held {
-    /// Kept; `acquire` when the control plane is to be asked for an SA.
-    Kept {
-        /// Whether an Acquire is due.
+    /// No SA is there.
+    Waiting {
+        /// Whether the frame was kept; else there was no room.
+        kept: bool,
+        /// Whether the control plane is to be asked for an SA now.
         acquire: bool,
-    },
-    /// No room; `acquire` as above.
-    Full {
-        /// Whether an Acquire is due.
-        acquire: bool,
+        /// Frames held before that made way because they were too old.
+        expired: usize,
     },
     /// An SA was bound meanwhile: send it after all.
-    Bound,
+    Bound(Arc<OutboundEntry>),
+}
+
+/// Held frames that a policy gives away.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Those of use to their senders.
+    pub fresh: Vec<Vec<u8>>,
+    /// How many were too old.
+    pub expired: usize,
+}
+
+impl Given {
+    fn new(frames: impl IntoIterator<Item = (Instant, Vec<u8>)>, now: Instant) -> Self {
+        let mut given = Self::default();
+        for (since, frame) in frames {
+            if is_old(since, now) {
+                given.expired += 1;
+            } else {
+                given.fresh.push(frame);
+            }
+        }
+        given
+    }
+
+    /// Takes those of another policy too.
+    pub fn add(&mut self, other: Self) {
+        self.fresh.extend(other.fresh);
+        self.expired += other.expired;
+    }
+}
+
+fn is_old(since: Instant, now: Instant) -> bool {
+    now.duration_since(since) >= HELD_FOR
 }
 
 impl Policy {
@@ -130,25 +161,18 @@ impl Policy {
         worker < workers && self.own.get_or_init(|| Own::new(workers)).invite(worker)
     }
 
-    /// Binds or unbinds; the frames held so far, and how many were too old, come back for sending.
-    pub fn bind(&self, entry: Option<Arc<OutboundEntry>>, now: Instant) -> (Vec<Vec<u8>>, usize) {
+    /// Binds or unbinds; the frames held so far come back for sending.
+    pub fn bind(&self, entry: Option<Arc<OutboundEntry>>, now: Instant) -> Given {
         let unbound = entry.is_none();
         self.switch(&self.bound, entry);
         let mut hold = self.locked();
         if unbound {
-            return (Vec::new(), 0);
+            return Given::default();
         }
         hold.last_acquire = None;
         let all = std::mem::take(&mut hold.frames);
         self.shrink(&mut hold, 0);
-        let total = all.len();
-        let fresh: Vec<_> = all
-            .into_iter()
-            .filter(|(since, _)| now.duration_since(*since) < HELD_FOR)
-            .map(|(_, frame)| frame)
-            .collect();
-        let expired = total - fresh.len();
-        (fresh, expired)
+        Given::new(all, now)
     }
 
     /// Unbinds `entry` wherever it is bound.
@@ -165,47 +189,49 @@ impl Policy {
     }
 
     /// Gives away the held frames that `moved` says belong to another policy now.
-    pub fn yield_held(&self, moved: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
+    pub fn yield_held(&self, moved: impl Fn(&[u8]) -> bool, now: Instant) -> Given {
         let mut hold = self.locked();
         if hold.frames.is_empty() {
-            return Vec::new();
+            return Given::default();
         }
         let (given, kept): (Vec<_>, Vec<_>) = hold.frames.drain(..).partition(|(_, frame)| moved(frame));
         hold.frames = kept.into();
         let octets = hold.frames.iter().map(|(_, frame)| frame.len()).sum();
         self.shrink(&mut hold, octets);
-        given.into_iter().map(|(_, frame)| frame).collect()
+        Given::new(given, now)
     }
 
-    /// Forgets SA and held frames: a worker's flow cache may remember the policy longer than the SPD.
-    pub fn retire(&self) {
+    /// Forgets the SA, and gives up the held frames: a worker's flow cache may remember the policy longer than the SPD.
+    pub fn retire(&self, now: Instant) -> Given {
         self.places().for_each(|place| self.switch(place, None));
         let mut hold = self.locked();
         self.shrink(&mut hold, 0);
-        *hold = Hold::default();
+        Given::new(std::mem::take(&mut *hold).frames, now)
     }
 
     /// Keeps `frame` until an SA is bound, within bounds. The lock makes sure that `bind` sees it or we see the SA.
     pub fn hold(&self, worker: usize, frame: &[u8], now: Instant) -> Held {
         let mut hold = self.locked();
-        if self.carrier(worker, || ()).is_some() {
-            return Held::Bound;
+        if let Some(entry) = self.carrier(worker, || ()) {
+            return Held::Bound(entry);
         }
         let acquire = hold.last_acquire.is_none_or(|last| now.duration_since(last) >= ACQUIRE_INTERVAL);
         if acquire {
             hold.last_acquire = Some(now);
         }
-        while hold.frames.front().is_some_and(|(since, _)| now.duration_since(*since) >= HELD_FOR) {
+        let mut expired = 0;
+        while hold.frames.front().is_some_and(|(since, _)| is_old(*since, now)) {
             let octets = hold.octets - hold.frames.pop_front().map_or(0, |(_, frame)| frame.len());
             self.shrink(&mut hold, octets);
+            expired += 1;
         }
         let fits = hold.frames.len() < HELD_FRAMES && hold.octets + frame.len() <= HELD_OCTETS;
-        if !fits || !self.room.take(frame.len()) {
-            return Held::Full { acquire };
+        let kept = fits && self.room.take(frame.len());
+        if kept {
+            hold.octets += frame.len();
+            hold.frames.push_back((now, frame.to_vec()));
         }
-        hold.octets += frame.len();
-        hold.frames.push_back((now, frame.to_vec()));
-        Held::Kept { acquire }
+        Held::Waiting { kept, acquire, expired }
     }
 
     /// Each SA knows which policies use it, so that none has to be looked for when the SA goes.
@@ -250,6 +276,18 @@ mod tests {
         Policy::new(1, (0, 0), no_selectors(), Arc::default())
     }
 
+    /// Whether it was kept, whether an Acquire is due, and how many made way; None when there is an SA.
+    fn hold(policy: &Policy, frame: &[u8], now: Instant) -> Option<(bool, bool, usize)> {
+        match policy.hold(0, frame, now) {
+            Held::Waiting { kept, acquire, expired } => Some((kept, acquire, expired)),
+            Held::Bound(_) => None,
+        }
+    }
+
+    fn given(fresh: &[&[u8]], expired: usize) -> Given {
+        Given { fresh: fresh.iter().map(|frame| frame.to_vec()).collect(), expired }
+    }
+
     fn held(room: &Room) -> usize {
         HELD_TOTAL - room.0.load(Relaxed)
     }
@@ -257,14 +295,13 @@ mod tests {
     #[test]
     fn held_frames_come_back_with_the_sa_and_one_acquire_is_raised() {
         let (policy, now) = (policy(), Instant::now());
-        assert_eq!(policy.hold(0, b"first", now), Held::Kept { acquire: true });
-        assert_eq!(policy.hold(0, b"second", now), Held::Kept { acquire: false });
+        assert_eq!(hold(&policy, b"first", now), Some((true, true, 0)));
+        assert_eq!(hold(&policy, b"second", now), Some((true, false, 0)));
         let entry = Arc::new(sample(0, Limits::default()));
-        let (frames, expired) = policy.bind(Some(Arc::clone(&entry)), now);
-        assert_eq!((frames, expired), (vec![b"first".to_vec(), b"second".to_vec()], 0));
-        assert_eq!(policy.hold(0, b"third", now), Held::Bound);
+        assert_eq!(policy.bind(Some(Arc::clone(&entry)), now), given(&[b"first", b"second"], 0));
+        assert!(matches!(policy.hold(0, b"third", now), Held::Bound(bound) if Arc::ptr_eq(&bound, &entry)));
         policy.unbind(&entry);
-        assert_eq!(policy.hold(0, b"fourth", now), Held::Kept { acquire: true });
+        assert_eq!(hold(&policy, b"fourth", now), Some((true, true, 0)));
     }
 
     #[test]
@@ -273,20 +310,36 @@ mod tests {
         for frame in [b"stays", b"moves", b"stays"] {
             trap.hold(0, frame, now);
         }
-        assert_eq!(trap.yield_held(|frame| frame == b"moves"), [b"moves"]);
-        assert_eq!(trap.yield_held(|_| true), [b"stays", b"stays"]);
-        assert!(trap.yield_held(|_| true).is_empty());
+        assert_eq!(trap.yield_held(|frame| frame == b"moves", now), given(&[b"moves"], 0));
+        assert_eq!(trap.yield_held(|_| true, now), given(&[b"stays", b"stays"], 0));
+        assert_eq!(trap.yield_held(|_| true, now), Given::default());
+    }
+
+    #[test]
+    fn a_frame_that_was_held_too_long_is_not_sent_and_is_counted_wherever_it_goes() {
+        let begin = Instant::now();
+        let later = begin + HELD_FOR;
+        let filled = || {
+            let policy = policy();
+            policy.hold(0, b"old", begin);
+            policy.hold(0, b"new", begin + Duration::from_secs(1));
+            policy
+        };
+        let bound = filled().bind(Some(Arc::new(sample(0, Limits::default()))), later);
+        for all in [bound, filled().yield_held(|_| true, later), filled().retire(later)] {
+            assert_eq!(all, given(&[b"new"], 1));
+        }
+        assert_eq!(hold(&filled(), b"newest", later), Some((true, true, 1)));
     }
 
     #[test]
     fn the_hold_queue_is_bounded_and_forgets_old_frames() {
         let (policy, now) = (policy(), Instant::now());
-        let kept = (0..HELD_FRAMES + 5).filter(|_| matches!(policy.hold(0, b"x", now), Held::Kept { .. })).count();
+        let kept = (0..HELD_FRAMES + 5).filter(|_| hold(&policy, b"x", now).is_some_and(|(kept, ..)| kept)).count();
         assert_eq!(kept, HELD_FRAMES);
         let later = now + HELD_FOR;
-        assert_eq!(policy.hold(0, b"new", later), Held::Kept { acquire: true });
-        let (frames, expired) = policy.bind(Some(Arc::new(sample(0, Limits::default()))), later);
-        assert_eq!((frames, expired), (vec![b"new".to_vec()], 0));
+        assert_eq!(hold(&policy, b"new", later), Some((true, true, HELD_FRAMES)));
+        assert_eq!(policy.bind(Some(Arc::new(sample(0, Limits::default()))), later), given(&[b"new"], 0));
     }
 
     #[test]
@@ -295,12 +348,12 @@ mod tests {
         let mut policies: Vec<_> =
             (0..=HELD_TOTAL / HELD_OCTETS).map(|_| Policy::new(1, (0, 0), no_selectors(), Arc::clone(&room))).collect();
         let kept = |policies: &[Policy]| {
-            policies.iter().filter(|policy| matches!(policy.hold(0, &frame, now), Held::Kept { .. })).count()
+            policies.iter().filter(|policy| hold(policy, &frame, now).is_some_and(|(kept, ..)| kept)).count()
         };
         assert_eq!(kept(&policies), HELD_TOTAL / HELD_OCTETS);
         policies[0].bind(Some(Arc::new(sample(0, Limits::default()))), now);
-        policies[1].yield_held(|_| true);
-        policies[2].retire();
+        policies[1].yield_held(|_| true, now);
+        policies[2].retire(Instant::now());
         policies.remove(3);
         assert_eq!(held(&room), HELD_TOTAL - 4 * HELD_OCTETS);
         drop(policies);
@@ -326,7 +379,7 @@ mod tests {
         }
         assert!(old.users().is_empty());
         assert!(new.users().contains(&1));
-        policy.retire();
+        policy.retire(Instant::now());
         assert!(new.users().is_empty());
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use crate::flow::Flow;
 use crate::index::Index;
-use crate::policy::{Policy, Room};
+use crate::policy::{Given, Policy, Room};
 use crate::selector::Selectors;
 
 /// One version of the SPD.
@@ -46,6 +47,12 @@ struct Written {
 }
 
 impl Spd {
+    /// Without policies; what they will hold takes its place in `room`.
+    #[must_use]
+    pub fn new(room: Arc<Room>) -> Self {
+        Self { current: ArcSwap::default(), written: Mutex::new(Written { room, ..Written::default() }) }
+    }
+
     /// The present version.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -66,13 +73,12 @@ impl Spd {
         Some(policy)
     }
 
-    /// Removes a policy; what it held is dropped.
-    pub fn remove(&self, id: u64) {
+    /// Removes a policy; gives what it held, for which there is none now.
+    pub fn remove(&self, id: u64) -> Given {
         let mut written = self.written();
-        if let Some(policy) = written.policies.remove(&id) {
-            self.publish(|index| index.remove(&policy));
-            policy.retire();
-        }
+        let Some(policy) = written.policies.remove(&id) else { return Given::default() };
+        self.publish(|index| index.remove(&policy));
+        policy.retire(Instant::now())
     }
 
     /// The policy with this id.

@@ -58,7 +58,8 @@ impl Station {
         let wake = [EventFd::new()?, EventFd::new()?];
         // Without CAP_NET_RAW there is ESP in UDP alone.
         let plain = Plain::new(options.mark).ok();
-        let duty = Duty::new()?;
+        // Far apart: a receiver must not take fragments of two workers' packets for those of one (RFC 791 3.2).
+        let duty = Duty::new((index * 0x1_0000 / workers) as u16)?;
         Ok(Self { index, sockets, plain, own_ports, duty, lines, wake, released: Mutex::default() })
     }
 

@@ -19,6 +19,12 @@ pub fn check_size(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
+/// Octets that a system call reads, during which their owner keeps them borrowed.
+#[inline]
+pub fn vector(octets: &[u8]) -> libc::iovec {
+    libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() }
+}
+
 /// Sets a socket option that is an int.
 pub fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     set_option_raw(fd, level, name, &value)

@@ -1,6 +1,22 @@
-//! Packets for the unit tests of this crate.
+//! What the unit tests of this crate share: packets, and a worker that has no sockets.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::checksum::{fold, pseudo_header, set_ipv4_header, sum};
+use crate::counters::{Counter, Counters};
+use crate::egress::Outlet;
+use crate::limits::Limits;
+use crate::outbound::OutboundEntry;
+use crate::outbound::tests::sample;
+use crate::plane::{Options, Shared};
+use crate::selector::{Selector, Selectors};
+use crate::tun::{OffloadMode, Tun};
+use crate::vnet;
 
 fn ip(v6: bool, protocol: u8, l4: &[u8]) -> Vec<u8> {
     let mut packet = if v6 {
@@ -46,4 +62,74 @@ pub fn udp_packet(v6: bool, port: u16, payload: &[u8]) -> Vec<u8> {
 pub fn l4_checksum_is_right(packet: &[u8]) -> bool {
     let (at, addresses, protocol) = if packet[0] >> 4 == 6 { (40, 8..40, packet[6]) } else { (20, 12..20, packet[9]) };
     fold(sum(&packet[at..]) + pseudo_header(&packet[addresses], packet.len() - at, protocol)) == 0xffff
+}
+
+/// A worker of a data plane without sockets: what it seals cannot be sent.
+pub struct Rig {
+    /// With one device, whose number is 0.
+    pub shared: Shared,
+    /// The worker's.
+    pub counters: Counters,
+}
+
+impl Rig {
+    /// The lanes of its TUN are these files.
+    pub fn new(lanes: Vec<File>) -> Self {
+        let options = Options {
+            tun_name: String::new(),
+            mtu: 1400,
+            workers: 1,
+            ike_port: 0,
+            nat_t_port: 0,
+            mark: 0,
+            offloads: OffloadMode::Off,
+            nice: 0,
+            real_time: false,
+            busy_poll: false,
+        };
+        let shared = Shared::new(&options, Tun::of_files(lanes), Vec::new(), false).unwrap();
+        Self { shared, counters: Counters::default() }
+    }
+
+    /// Where its packets go.
+    pub fn outlet(&self) -> Outlet<'_> {
+        Outlet { shared: &self.shared, counters: &self.counters, worker: 0, sockets: [[None; 2]; 2], plain: None }
+    }
+
+    /// An SA for all IPv4 packets.
+    pub fn protect_everything(&self) -> Arc<OutboundEntry> {
+        let entry = Arc::new(sample(0, Limits::default()));
+        let everything = || Selector::new(0, [0; 4].into(), [255; 4].into(), 0, 65535).into_iter().collect();
+        let policy = self.shared.devices.first().spd.add(1, Selectors::new(everything(), everything()), 0).unwrap();
+        policy.bind(Some(Arc::clone(&entry)), Instant::now());
+        entry
+    }
+
+    /// What was counted.
+    pub fn counted<const N: usize>(&self, counters: [Counter; N]) -> [u64; N] {
+        counters.map(|counter| self.counters.get(counter))
+    }
+}
+
+/// A file to read frames from as from a TUN, and what they are sent into.
+pub fn lane() -> (UnixDatagram, File) {
+    let (kernel, ours) = UnixDatagram::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (kernel, OwnedFd::from(ours).into())
+}
+
+/// A packet as a TUN gives it.
+pub fn frame(packet: &[u8]) -> Vec<u8> {
+    [&[0; vnet::LEN], packet].concat()
+}
+
+/// Gives this thread a network of its own, in which loopback is up; false, and says so, where that is not permitted.
+#[allow(clippy::print_stderr, reason = "who runs the tests is to know what did not run")]
+pub fn network_of_our_own() -> bool {
+    // SAFETY: plain call that changes this thread only.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: a network namespace needs root");
+        return false;
+    }
+    Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success()
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::ops::Range;
 
-use crate::checksum::{fold, set_ipv4_header, sum};
+use crate::checksum::{changed, set_ipv4_header, sum};
 use crate::flow::upper_layer;
 use crate::selector::Selectors;
 
@@ -151,8 +151,7 @@ fn address_sum(address: IpAddr) -> u64 {
     }
 }
 
-/// Makes a checksum right for the addresses the packet gets here (RFC 3948 3.1.2, by RFC 1624 equation 3). One that was
-/// wrong stays wrong.
+/// Makes a checksum right for the addresses the packet gets here (RFC 3948 3.1.2).
 fn mend(payload: &mut [u8], next: u8, v6: bool, before: u64, after: u64) {
     let length = payload.len();
     let (protocol, upper_len) = if v6 {
@@ -173,8 +172,7 @@ fn mend(payload: &mut [u8], next: u8, v6: bool, before: u64, after: u64) {
     if protocol == UDP && field == [0, 0] {
         return;
     }
-    let old = !u16::from_ne_bytes([field[0], field[1]]);
-    let new = !fold(u64::from(old) + u64::from(!fold(before)) + u64::from(fold(after)));
+    let new = changed(u16::from_ne_bytes([field[0], field[1]]), before, after);
     let new = if protocol == UDP && new == 0 { 0xffff } else { new };
     field.copy_from_slice(&new.to_ne_bytes());
 }

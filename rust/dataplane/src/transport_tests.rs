@@ -1,4 +1,5 @@
 use super::*;
+use crate::checksum::fold;
 use crate::flow::Flow;
 use crate::selector::Selector;
 use crate::split::Plan;

@@ -19,6 +19,9 @@ const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
 const IFF_TUN_EXCL: libc::c_int = 0x8000;
 const QUEUE_LEN: libc::c_int = 1000;
 
+/// What a read gives when the device is gone (`EBADFD`); any other error says something of one frame.
+const GONE: i32 = libc::EBADFD;
+
 /// What is asked of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffloadMode {
@@ -41,6 +44,11 @@ pub struct Offloads {
 
 /// One queue of the device.
 pub struct TunQueue(File);
+
+/// Whether an error of a queue says that the device is there no more.
+pub fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(GONE)
+}
 
 impl TunQueue {
     /// The descriptor, for epoll.
@@ -96,6 +104,13 @@ impl Tun {
         let name = request.name();
         let index = configure(&mut request, mtu)?;
         Ok(Self { lanes: queues.len() / workers, queues, name, index, offloads })
+    }
+
+    /// A single worker's device whose queues are these files.
+    #[cfg(test)]
+    pub fn of_files(files: Vec<File>) -> Self {
+        let (lanes, name, offloads) = (files.len(), "files".to_owned(), Offloads::default());
+        Self { queues: files.into_iter().map(TunQueue).collect(), lanes, name, index: 0, offloads }
     }
 
     /// Whether workers have several queues each.

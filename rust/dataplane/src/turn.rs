@@ -1,8 +1,13 @@
 //! The order in which workers send on one SA.
 
+use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::outbound::OutboundEntry;
+
+/// Who waits for a turn looks so often whether the data plane was stopped: only then may whoever has it never give it back.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Who sends next on an SA: tickets are served in the order in which they were drawn, so that no worker waits for ever.
 #[derive(Default)]
@@ -38,15 +43,19 @@ impl SendTurn {
         Some(Self(Arc::clone(entry)))
     }
 
-    /// Waits for the right. The caller must hold no other turn, or two workers could wait for each other.
-    pub fn take(entry: &Arc<OutboundEntry>) -> Self {
+    /// Waits for the right; None when the data plane is `stopped` meanwhile, after which the SA sends no more. The caller must
+    /// hold no other turn, or two workers could wait for each other.
+    pub fn take(entry: &Arc<OutboundEntry>, stopped: &AtomicBool) -> Option<Self> {
         let mut tickets = entry.order.tickets();
         let ours = tickets.next;
         tickets.next += 1;
         while tickets.serving != ours {
-            tickets = entry.order.served.wait(tickets).unwrap_or_else(PoisonError::into_inner);
+            if stopped.load(Acquire) {
+                return None;
+            }
+            tickets = entry.order.served.wait_timeout(tickets, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Self(Arc::clone(entry))
+        Some(Self(Arc::clone(entry)))
     }
 
     /// The SA.
@@ -74,32 +83,48 @@ mod tests {
     use crate::outbound::tests::sample;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+    static RUNNING: AtomicBool = AtomicBool::new(false);
+
     #[test]
     fn a_turn_excludes_others_until_it_ends() {
         let entry = Arc::new(sample(0, Limits::default()));
         let turn = SendTurn::try_take(&entry).unwrap();
         assert!(SendTurn::try_take(&entry).is_none());
         drop(turn);
-        assert_eq!(SendTurn::take(&entry).entry().spi, 0x0010_0001);
+        assert_eq!(SendTurn::take(&entry, &RUNNING).unwrap().entry().spi, 0x0010_0001);
     }
 
     #[test]
     fn who_waits_is_served_before_who_just_had_a_turn() {
         let entry = Arc::new(sample(0, Limits::default()));
-        let turn = SendTurn::take(&entry);
+        let turn = SendTurn::take(&entry, &RUNNING).unwrap();
         let waiting = std::thread::spawn({
             let entry = Arc::clone(&entry);
-            move || drop(SendTurn::take(&entry))
+            move || drop(SendTurn::take(&entry, &RUNNING))
         });
         while entry.order.tickets().next != 2 {
             std::thread::yield_now();
         }
         drop(turn);
         // Whether the other thread has run meanwhile or not: its turn was before any we can take now.
-        let again = SendTurn::take(&entry);
+        let again = SendTurn::take(&entry, &RUNNING).unwrap();
         assert_eq!(entry.order.tickets().serving, 2);
         drop(again);
         waiting.join().unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_a_turn_that_never_ends_is_let_go_when_the_data_plane_stops() {
+        let (entry, stopped) = (Arc::new(sample(0, Limits::default())), AtomicBool::new(false));
+        let _never_given_back = SendTurn::try_take(&entry).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| SendTurn::take(&entry, &stopped).is_none());
+            while entry.order.tickets().next != 2 {
+                std::thread::yield_now();
+            }
+            stopped.store(true, Relaxed);
+            assert!(waiting.join().unwrap());
+        });
     }
 
     #[test]
@@ -111,7 +136,7 @@ mod tests {
                 for _ in 0..workers {
                     scope.spawn(|| {
                         for round in 0..2_000 {
-                            let turn = SendTurn::try_take(&entry).unwrap_or_else(|| SendTurn::take(&entry));
+                            let turn = SendTurn::try_take(&entry).or_else(|| SendTurn::take(&entry, &RUNNING));
                             let (range, _) = entry.claim(1 + round % 7).unwrap();
                             assert_eq!(used.swap(range.end - 1, Relaxed) + 1, range.start);
                             drop(turn);

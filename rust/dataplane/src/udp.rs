@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::endpoint::{Control, RawAddress};
 use crate::inbound::SLOT_BITS;
-use crate::sys::{check, check_size, set_option, set_option_raw};
+use crate::sys::{check, check_size, set_option, set_option_raw, vector};
 
 /// What a socket may hold: some milliseconds of a fast stream. More would carry no more, but make all who share the tunnel wait.
 const BUFFER: i32 = 4 << 20;
@@ -141,10 +141,7 @@ impl UdpSocket {
 
     /// Sends one datagram made of `pieces`.
     pub fn send(&self, remote: &RawAddress, control: &Control, pieces: &[&[u8]]) -> io::Result<()> {
-        let mut vectors: Vec<_> = pieces
-            .iter()
-            .map(|piece| libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() })
-            .collect();
+        let mut vectors: Vec<_> = pieces.iter().map(|piece| vector(piece)).collect();
         let message = header(Some(remote), control, &mut vectors);
         // SAFETY: all that `message` points to lives through the call.
         check_size(unsafe { libc::sendmsg(self.fd(), &raw const message, 0) }).map(drop)

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use crate::device::Device;
 use crate::duty::{FIRST_DEVICE, Round};
 use crate::egress::Outlet;
 use crate::ingress::{Ingress, PlainInlet};
@@ -45,7 +46,11 @@ pub fn run(shared: &Arc<Shared>, index: usize, direction: Direction, urgency: Ur
         Direction::Out => send(shared, station, urgency),
         Direction::In => receive(shared, station, urgency),
     };
-    supervise(work, || shared.stop(), &shared.failure, &shared.notices);
+    let stop = || {
+        shared.stop();
+        station.duty.give_up();
+    };
+    supervise(work, stop, &shared.failure, &shared.notices);
 }
 
 /// Does the work. When it fails, all workers are to stop, and the control plane hears of it: of the first failure why.
@@ -107,8 +112,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         }
         more = false;
         if duty.has(Direction::Out) {
-            let round = outbound.run(&outlet)?;
-            duty.sent(round, &mut outbound, station.index)?;
+            let round = duty.carry(&mut outbound, &outlet)?;
             urgency.carried(round.pieces);
             more = round.more;
         }
@@ -116,25 +120,18 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
 }
 
 fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<()> {
-    let device = shared.devices.first();
     let (duty, wake) = (&station.duty, station.wake(Direction::In));
     let epoll = duty.epoll(Direction::In);
     epoll.add(wake.fd(), WAKE)?;
-    for (number, socket) in station.sockets.iter().enumerate() {
-        epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
-    }
-    let mut plain = Inlets::new(shared, station, epoll)?;
-    let [sending, outlet] = Direction::ALL.map(|direction| outlet(shared, station, direction));
-    let mut ingress = Ingress::new(device.tun.offloads);
-    // A bit for each socket that may have something, at its token.
-    let mut ready = 0_u64;
+    let mut inbound = Inbound::new(shared, station, epoll)?;
+    let sending = outlet(shared, station, Direction::Out);
     let mut patience = Patience::new(shared.busy_poll);
     loop {
         let mut read_tun = false;
-        let tokens = if ready == 0 && duty.has(Direction::In) && !urgency.is_urgent() {
+        let tokens = if inbound.ready == 0 && duty.has(Direction::In) && !urgency.is_urgent() {
             patience.wait(epoll)?
         } else {
-            epoll.wait(ready == 0)?
+            epoll.wait(inbound.ready == 0)?
         };
         for token in tokens {
             match token {
@@ -143,50 +140,81 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
                     duty.outbound().mark(token);
                     read_tun = true;
                 }
-                socket => ready |= 1 << socket,
+                socket => inbound.ready |= 1 << socket,
             }
         }
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
-        plain.use_rings_when_wanted(shared, epoll)?;
-        let mut received = Round::default();
-        for (token, socket) in (FIRST_SOCKET..).zip(&station.sockets) {
-            if ready & 1 << token != 0 {
-                let round = ingress.run(socket, &device, &outlet)?;
-                received += round;
-                ready &= !(u64::from(!round.more) << token);
-            }
-        }
-        for (token, inlet) in (plain.first..).zip(&mut plain.versions) {
-            if ready & 1 << token != 0 {
-                let round = ingress.run_plain(inlet, &device, &outlet)?;
-                received += round;
-                ready &= !(u64::from(!round.more) << token);
-            }
-        }
-        let mut lines = ready >> FIRST_LINE;
-        while lines != 0 {
-            let number = lines.trailing_zeros();
-            lines &= lines - 1;
-            ready &= !(1 << FIRST_LINE << number);
-            let line = station.lines.as_ref().map(|lines| lines.get(number as usize));
-            let Some(Some(line)) = line.as_deref() else { continue };
-            let round = ingress.run(&line.socket, &device, &outlet)?;
-            received += round;
-            ready |= u64::from(round.more) << FIRST_LINE << number;
-        }
+        inbound.plain.use_rings_when_wanted(shared, epoll)?;
+        let received = inbound.run()?;
         duty.received(received, station.index)?;
         let mut pieces = received.pieces;
         if read_tun && duty.has(Direction::In) {
-            let mut outbound = duty.outbound();
-            let round = outbound.run(&sending)?;
-            duty.sent(round, &mut outbound, station.index)?;
-            pieces += round.pieces;
+            pieces += duty.carry(&mut duty.outbound(), &sending)?.pieces;
         }
         // Others must be able to have the processor from a thread that does not sleep.
         let awake = duty.has(Direction::In) && patience.looks();
         urgency.carried(if awake { 0 } else { pieces });
+    }
+}
+
+/// What a receiving thread receives by.
+struct Inbound<'a> {
+    station: &'a Station,
+    device: Arc<Device>,
+    outlet: Outlet<'a>,
+    ingress: Ingress,
+    plain: Inlets<'a>,
+    /// A bit for each socket that may have something, at its token.
+    ready: u64,
+}
+
+impl<'a> Inbound<'a> {
+    fn new(shared: &'a Shared, station: &'a Station, epoll: &Epoll) -> io::Result<Self> {
+        for (number, socket) in station.sockets.iter().enumerate() {
+            epoll.add(socket.fd(), FIRST_SOCKET + number as u64)?;
+        }
+        let device = shared.devices.first();
+        let (ingress, plain) = (Ingress::new(device.tun.offloads), Inlets::new(shared, station, epoll)?);
+        Ok(Self { station, device, outlet: outlet(shared, station, Direction::In), ingress, plain, ready: 0 })
+    }
+
+    /// Carries what waits in each socket that may have something, up to a bound.
+    fn run(&mut self) -> io::Result<Round> {
+        let mut received = Round::default();
+        for (token, socket) in (FIRST_SOCKET..).zip(&self.station.sockets) {
+            if self.ready & 1 << token != 0 {
+                let round = self.ingress.run(socket, &self.device, &self.outlet)?;
+                received += round;
+                self.ready &= !(u64::from(!round.more) << token);
+            }
+        }
+        for (token, inlet) in (self.plain.first..).zip(&mut self.plain.versions) {
+            if self.ready & 1 << token != 0 {
+                let round = self.ingress.run_plain(inlet, &self.device, &self.outlet)?;
+                received += round;
+                self.ready &= !(u64::from(!round.more) << token);
+            }
+        }
+        received += self.run_lines()?;
+        Ok(received)
+    }
+
+    fn run_lines(&mut self) -> io::Result<Round> {
+        let mut received = Round::default();
+        let mut lines = self.ready >> FIRST_LINE;
+        while lines != 0 {
+            let number = lines.trailing_zeros();
+            lines &= lines - 1;
+            self.ready &= !(1 << FIRST_LINE << number);
+            let line = self.station.lines.as_ref().map(|lines| lines.get(number as usize));
+            let Some(Some(line)) = line.as_deref() else { continue };
+            let round = self.ingress.run(&line.socket, &self.device, &self.outlet)?;
+            received += round;
+            self.ready |= u64::from(round.more) << FIRST_LINE << number;
+        }
+        Ok(received)
     }
 }
 

@@ -100,7 +100,7 @@ fn an_sa_takes_less_than_two_kibibytes_and_gives_all_of_it_back() {
     assert!(each < MOST / 4, "{each}");
 
     let live = LIVE.load(Relaxed);
-    (0..COUNT).for_each(|number| spd.remove(number.into()));
+    (0..COUNT).for_each(|number| _ = spd.remove(number.into()));
     spis.drain(..).for_each(|spi| sad.release(spi));
     entries.clear();
     let given_back = live - LIVE.load(Relaxed);

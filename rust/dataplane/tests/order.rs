@@ -1,12 +1,13 @@
 //! Several workers seal on the same SAs: what arrives at a real socket is in the order of the sequence numbers, within the
 //! smallest window a receiver may have (RFC 4303 3.4.3: 32), and no worker waits for ever. Needs root, for a network
 //! namespace of its own.
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -96,11 +97,14 @@ fn watch(socket: &UdpSocket) -> HashMap<u32, Seen> {
     seen
 }
 
-fn flood() {
+fn flows() -> Vec<UdpSocket> {
     let source = IpAddr::from(Ipv4Addr::new(10, 9, 0, 1));
-    let flows: Vec<_> = (0..FLOWS).map(|_| UdpSocket::bind((source, 0)).unwrap()).collect();
+    (0..FLOWS).map(|_| UdpSocket::bind((source, 0)).unwrap()).collect()
+}
+
+fn flood(flows: &[UdpSocket]) {
     for round in 0..ROUNDS {
-        for flow in &flows {
+        for flow in flows {
             let to = behind((round % usize::from(SAS)) as u8);
             // A full queue of the TUN drops, which does not reorder.
             let _ = flow.send_to(&[0x55; 200], (to, 9));
@@ -122,6 +126,10 @@ fn receiver() -> UdpSocket {
     socket
 }
 
+fn sealed(counters: &[(&str, u64)]) -> u64 {
+    counters.iter().find(|(name, _)| *name == "sealed_packets").unwrap().1
+}
+
 fn order_is_kept_by(workers: usize) {
     if !alone() {
         return;
@@ -130,13 +138,12 @@ fn order_is_kept_by(workers: usize) {
     let plane = gateway(workers, socket.local_addr().unwrap());
     let seen = thread::scope(|scope| {
         let watching = scope.spawn(|| watch(&socket));
-        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(flood)).collect();
+        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| flood(&flows()))).collect();
         for sender in senders {
             sender.join().unwrap();
         }
         watching.join().unwrap()
     });
-    let sealed = |counters: &[(&str, u64)]| counters.iter().find(|(name, _)| *name == "sealed_packets").unwrap().1;
     let each: Vec<_> = plane.worker_counters().iter().map(|counters| sealed(counters)).collect();
     eprintln!("{workers} workers sealed {each:?}: {seen:?}");
     assert!(each.iter().all(|sealed| *sealed > 0), "not every worker had packets: {each:?}");
@@ -159,4 +166,36 @@ fn two_workers_keep_the_order_of_every_sa() {
 #[test]
 fn four_workers_keep_the_order_of_every_sa() {
     order_is_kept_by(4);
+}
+
+#[test]
+fn workers_whose_device_vanishes_under_load_end_and_none_waits_for_another() {
+    if !alone() {
+        return;
+    }
+    let socket = receiver();
+    let plane = gateway(2, socket.local_addr().unwrap());
+    let senders: Vec<_> = (0..SENDERS).map(|_| flows()).collect();
+    let vanished = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for flows in &senders {
+            scope.spawn(|| {
+                while !vanished.load(Relaxed) {
+                    flood(flows);
+                }
+            });
+        }
+        while plane.worker_counters().iter().any(|counters| sealed(counters) < 1000) {
+            thread::yield_now();
+        }
+        ip("link del ipsec0");
+        vanished.store(true, Relaxed);
+    });
+    let (done, ended) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        plane.stop();
+        let _ = done.send(plane.failure().map(str::to_owned));
+    });
+    let failure = ended.recv_timeout(Duration::from_secs(10)).expect("a worker waits for another").unwrap();
+    assert!(failure.contains("is gone"), "{failure}");
 }

@@ -99,6 +99,11 @@ impl InboundSa {
         self.window.locked().clone()
     }
 
+    /// The highest sequence number seen.
+    pub fn highest(&self) -> u64 {
+        self.window.locked().highest()
+    }
+
     /// Opens a packet, from its SPI to its ICV, where it lies.
     ///
     /// The order is RFC 4303's: the window is looked at first, the ICV decides, and only then is the number marked as seen.

@@ -24,7 +24,7 @@ mod native {
     #[pymodule_export]
     use super::esp::{AhInboundSa, AhOutboundSa, InboundSa, OutboundSa, PacketBatch, Results, SuiteInfo};
     #[pymodule_export]
-    use super::notices::{Acquire, IkeDatagram, SaNotice};
+    use super::notices::{Acquire, IkeDatagram, InterfaceGone, SaNotice};
     #[pymodule_export]
     use super::{udp_flood, udp_receive, udp_send, udp_send_mix, udp_send_spread};
     #[pymodule_export]

@@ -105,6 +105,29 @@ impl SaNotice {
     }
 }
 
+/// Somebody deleted a named interface: nothing is carried for it any more.
+#[pyclass(frozen, get_all, module = "ironswan._native")]
+pub struct InterfaceGone {
+    name: String,
+}
+
+#[pymethods]
+impl InterfaceGone {
+    #[classattr]
+    fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        PyTuple::new(py, ["name"])
+    }
+
+    #[new]
+    fn new(name: String) -> Self {
+        Self { name }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("InterfaceGone({:?})", self.name)
+    }
+}
+
 /// The Python value of one notice.
 pub fn to_python(py: Python<'_>, notice: Notice) -> PyResult<Py<PyAny>> {
     Ok(match notice {
@@ -122,5 +145,6 @@ pub fn to_python(py: Python<'_>, notice: Notice) -> PyResult<Py<PyAny>> {
                 remote.map_or((String::new(), 0), |remote| (remote.ip().to_string(), remote.port()));
             Py::new(py, SaNotice::new(kind.as_str().to_owned(), spi, remote_addr, remote_port))?.into_any()
         }
+        Notice::InterfaceGone { name } => Py::new(py, InterfaceGone::new(name))?.into_any(),
     })
 }

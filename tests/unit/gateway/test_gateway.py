@@ -8,7 +8,7 @@ import pytest
 from gateway_pairs import NET, Side, child, configuration, play
 
 from ironswan.control.protocol import CommandError, ExitCode
-from ironswan.dataplane.port import Acquire, SaNotice
+from ironswan.dataplane.port import Acquire, InterfaceGone, SaNotice
 from ironswan.gateway.routes import Kind
 from ironswan.policy.connection import EndAction, Mode, StartAction
 from ironswan.policy.selectors import SelectorTemplate
@@ -235,6 +235,16 @@ def test_stopped_data_plane_ends_the_gateway() -> None:
     async def scenario(left: Side, _: Side) -> None:
         left.plane.tell(SaNotice("worker_failed", 0, "", 0))
         assert await left.gateway.failed == "the data plane has stopped: a test says so"
+
+    play(scenario)
+
+
+def test_interface_that_somebody_deleted_is_named_with_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        left.plane.tell(InterfaceGone("blue"))
+        await left.do("up", name="lan")
+        assert "the interface blue is gone" in caplog.text
+        assert not left.gateway.failed.done()
 
     play(scenario)
 

@@ -8,6 +8,7 @@ use super::{Arena, BLOCKED_MS, RUNS, Run};
 use crate::counters::Counter;
 use crate::egress::Outlet;
 use crate::plain::Plain;
+use crate::sys;
 use crate::tally::Batch;
 use crate::udp;
 
@@ -35,7 +36,7 @@ impl Arena {
             let Some(hop) = endpoint.next_hop().filter(|hop| run.length <= hop.mtu) else { break };
             names[count] = hop.raw(v6);
             let octets = &self.octets[run.start..run.start + run.length];
-            vectors[count] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            vectors[count] = sys::vector(octets);
             let header = &mut messages[count].msg_hdr;
             header.msg_name = (&raw mut names[count]).cast();
             header.msg_namelen = size_of::<libc::sockaddr_ll>() as u32;
@@ -60,7 +61,7 @@ impl Arena {
             let endpoint = &self.turns[run.turn].endpoint;
             // The kernel writes the IP header, and fragments.
             let octets = &self.octets[run.start + endpoint.front()..run.start + run.length];
-            vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+            vectors[index] = sys::vector(octets);
             messages[index].msg_hdr =
                 udp::header(Some(&endpoint.raw_remote), &endpoint.control, &mut vectors[index..=index]);
         }
@@ -77,7 +78,7 @@ impl Arena {
         outlet: &Outlet<'_>,
         last: bool,
     ) -> usize {
-        let (mut next, mut waited) = (0, false);
+        let (mut next, mut waited) = (0, self.waited.get());
         while next < messages.len() {
             outlet.counters.count(Counter::PlainSendCalls);
             let rest = &mut messages[next..];
@@ -106,6 +107,7 @@ impl Arena {
                 _ => break,
             }
         }
+        self.waited.set(waited);
         next
     }
 }

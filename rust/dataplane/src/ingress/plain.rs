@@ -131,7 +131,9 @@ impl Ingress {
     ) -> io::Result<Round> {
         from.gather();
         let mut round = self.run_ring(from, device, outlet)?;
-        if from.ring.is_some() && from.unfit.is_none() && !from.left_over {
+        let ring_suffices = from.ring.is_some() && from.unfit.is_none() && !from.left_over;
+        // When the ring has nothing, the raw socket may have woken us: a packet may get in when it was read for the last time.
+        if ring_suffices && round.packets > 0 {
             return Ok(round);
         }
         from.reconsider()?;
@@ -268,6 +270,10 @@ fn take(frame: &Frame<'_>, v6: bool, target: &mut [u8], used: usize) -> Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::RawAddress;
+    use crate::raw::RawSocket;
+    use crate::testing::{Rig, network_of_our_own};
+    use crate::tun::Offloads;
 
     fn taken(octets: &[u8], v6: bool, whole: bool) -> (Taken, Vec<u8>) {
         let mut target = vec![0; 100];
@@ -320,5 +326,30 @@ mod tests {
         let mut reversed = v4(0, b"esp", 0);
         reversed[3] = 20;
         assert!(matches!(taken(&reversed, false, true).0, Taken::Malformed));
+    }
+
+    fn readable(fd: RawFd) -> bool {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd.
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 }
+    }
+
+    #[test]
+    fn what_got_into_the_raw_socket_after_it_was_read_last_does_not_stay_there() {
+        if !network_of_our_own() {
+            return;
+        }
+        let inlet = Inlet { raw: RawSocket::new(false, 0).unwrap(), v6: false };
+        let mut from = PlainInlet::new(&inlet).unwrap();
+        let address = RawAddress::new("127.0.0.1:0".parse().unwrap());
+        let (name, length) = address.parts();
+        // SAFETY: octets and address live through the call.
+        let sent = unsafe { libc::sendto(from.raw_fd(), [1; 20].as_ptr().cast(), 20, 0, name.cast(), length) };
+        assert!(sent == 20 && readable(from.raw_fd()));
+        from.use_ring(PacketRing::new(false, 1500).unwrap()).unwrap();
+        from.left_over = false;
+        let (rig, mut ingress) = (Rig::new(Vec::new()), Ingress::new(Offloads::default()));
+        let round = ingress.run_plain(&mut from, &rig.shared.devices.first(), &rig.outlet()).unwrap();
+        assert!(round.packets == 1 && !readable(from.raw_fd()));
     }
 }

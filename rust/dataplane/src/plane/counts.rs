@@ -51,7 +51,7 @@ impl DataPlane {
         Ok(self.entry(handle)?.drops.get())
     }
 
-    /// Packets and inner octets an inbound SA has carried.
+    /// Packets and inner octets an inbound SA has carried: without what was authentic and then dropped.
     pub fn inbound_counters(&self, spi: u32) -> Result<(u64, u64), Error> {
         let entry = self.shared.sad.find(spi).ok_or(Error::UnknownSpi(spi))?;
         Ok(entry.as_ref().map_or((0, 0), |entry| entry.volume.carried()))
