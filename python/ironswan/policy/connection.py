@@ -45,6 +45,15 @@ class PerCpuSas(StrEnum):
     ENCAP = "encap"
 
 
+class CopyDscp(StrEnum):
+    """Between which headers of a tunnel the DSCP is copied: to the outer one, to the inner one, both or neither."""
+
+    OUT = "out"
+    IN = "in"
+    YES = "yes"
+    NO = "no"
+
+
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
     """One child of a connection: what it protects, with what, and for how long."""
@@ -68,9 +77,8 @@ class ChildPolicy:
     sha256_96: bool = False
     inactivity: float = 0.0
     updown: str | None = None
-    copy_df: bool = True
     copy_ecn: bool = True
-    copy_dscp: str = "out"
+    copy_dscp: CopyDscp = CopyDscp.OUT
     per_cpu_sas: PerCpuSas = PerCpuSas.NO
     interface: str = ""
 

@@ -116,6 +116,8 @@ counters! {
     DropBadInner = "drop_bad_inner",
     /// Authentic, yet outside the selectors of its SA.
     DropSelectorMismatch = "drop_selector_mismatch",
+    /// Congestion was met on the way, and the inner packet's sender would not understand (RFC 6040 4.2).
+    DropEcnIllegal = "drop_ecn_illegal",
     /// Sent as IKE, and no IKE message by its header.
     DropIkeMalformed = "drop_ike_malformed",
     /// IKE messages that name no IKE SA of ours come faster than they are taken.

@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod coalesce;
 mod counters;
 mod device;
+pub mod ds_field;
 mod duty;
 mod egress;
 pub mod endpoint;
@@ -51,6 +52,7 @@ pub mod urgency;
 pub mod vnet;
 mod worker;
 
+pub use ds_field::{CopyDs, CopyDscp};
 pub use error::Error;
 pub use ike::IkeSpi;
 pub use limits::Limits;

@@ -81,15 +81,18 @@ impl IpHeader {
         self.length
     }
 
-    /// Writes it in front of `payload` octets. `identification` lets routers fragment (RFC 791; DF is not set).
+    /// Writes it in front of `payload` octets, with `class` as its DS field. `identification` lets routers fragment (RFC 791;
+    /// DF is not set).
     #[inline]
-    pub fn write(&self, target: &mut [u8], payload: usize, identification: u16) {
+    pub fn write(&self, target: &mut [u8], payload: usize, identification: u16, class: u8) {
         target.copy_from_slice(&self.octets[..self.length]);
         if self.length == 20 {
+            target[1] = class;
             target[2..4].copy_from_slice(&((20 + payload) as u16).to_be_bytes());
             target[4..6].copy_from_slice(&identification.to_be_bytes());
             set_ipv4_header(target);
         } else {
+            (target[0], target[1]) = (target[0] | class >> 4, class << 4);
             target[4..6].copy_from_slice(&(payload as u16).to_be_bytes());
         }
     }

@@ -2,11 +2,13 @@
 //! not known, through the kernel's IP.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
 use super::{Arena, BLOCKED_MS, RUNS, Run};
 use crate::counters::Counter;
 use crate::egress::Outlet;
+use crate::endpoint::Control;
 use crate::plain::Plain;
 use crate::tally::Batch;
 use crate::udp;
@@ -54,6 +56,7 @@ impl Arena {
             return;
         };
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; RUNS];
         // SAFETY: all zeros are a valid mmsghdr.
         let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
         for (index, run) in runs.iter().enumerate() {
@@ -61,8 +64,8 @@ impl Arena {
             // The kernel writes the IP header, and fragments.
             let octets = &self.octets[run.start + endpoint.front()..run.start + run.length];
             vectors[index] = libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            messages[index].msg_hdr =
-                udp::header(Some(&endpoint.raw_remote), &endpoint.control, &mut vectors[index..=index]);
+            let control = controls[index].write(run.control(endpoint));
+            messages[index].msg_hdr = udp::header(Some(&endpoint.raw_remote), control, &mut vectors[index..=index]);
         }
         self.send_all(fd, &mut messages[..runs.len()], runs, outlet, true);
     }
