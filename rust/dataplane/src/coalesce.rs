@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::checksum::{fold, pseudo_header, set_ipv4_header, sum};
+use crate::tun::Offloads;
 use crate::vnet::{self, Header};
 
 const TCP: u8 = 6;
@@ -58,6 +59,12 @@ impl Coalescer {
     #[must_use]
     pub fn new(tcp: bool, udp: bool) -> Self {
         Self { open: (0..FLOWS).map(|_| Aggregate::default()).collect(), count: 0, tcp, udp, merged: 0 }
+    }
+
+    /// Merges from now on what these offloads are for.
+    #[inline]
+    pub fn merge(&mut self, offloads: Offloads) {
+        (self.tcp, self.udp) = (offloads.tcp, offloads.udp);
     }
 
     /// Takes the packet at `at`; it may be merged, kept open or written at once.

@@ -151,6 +151,7 @@ impl Ingress {
     }
 
     fn sink<'a>(&mut self, device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+        self.coalescer.merge(outlet.shared.refused.leaves(device.tun.offloads));
         sink(device, outlet, std::mem::take(&mut self.vectors))
     }
 

@@ -23,6 +23,7 @@ mod lanes;
 pub mod limits;
 mod lines;
 mod local;
+mod merging;
 mod mss;
 mod notice;
 pub mod outbound;

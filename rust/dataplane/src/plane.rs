@@ -25,6 +25,7 @@ use crate::flow::Flow;
 use crate::ike::{IkeSpi, IkeSpis};
 use crate::inbound::{InboundEntry, Sad};
 use crate::limits::{Limits, Volume};
+use crate::merging::Refused;
 use crate::notice::{Notice, Notices};
 use crate::outbound::OutboundEntry;
 use crate::selector::Selectors;
@@ -80,6 +81,8 @@ pub struct Shared {
     pub(crate) offload_mode: OffloadMode,
     /// Some SA sends plain ESP, and will hear it.
     pub(crate) plain_wanted: AtomicBool,
+    /// What the TUN does not take merged.
+    pub(crate) refused: Refused,
     /// Packet rings are in use.
     pub(crate) rings: AtomicBool,
     /// Whether threads are wanted to be urgent, and whether the kernel permits it.
@@ -153,6 +156,7 @@ impl DataPlane {
             steered,
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
+            refused: Refused::default(),
             rings: AtomicBool::new(false),
             real_time: (options.real_time, AtomicBool::new(false)),
             busy_poll: options.busy_poll,
