@@ -60,7 +60,7 @@ counters! {
     PlainSends = "plain_sends",
     /// Those of them that went through the raw socket.
     PlainRawSends = "plain_raw_sends",
-    /// Times the packet ring was left for the raw socket, because fragments or large packets came.
+    /// Times the packet ring was left for the raw socket, because fragments, extension headers or large packets came.
     EspRingFallbacks = "esp_ring_fallbacks",
     /// Runs of packets of one SA that came to another worker than the SPI names.
     StrayedRuns = "strayed_runs",

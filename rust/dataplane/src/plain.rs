@@ -1,8 +1,8 @@
 //! Plain ESP, protocol 50: which sockets a worker has for it, and which of them is used when.
 //!
-//! In: the ring, or the raw socket while there are packets that the ring cannot take (fragments, which only the kernel's IP
-//! reassembles, and packets longer than a frame). Each packet comes by one of them. Out: an Ethernet frame by the packet socket
-//! while the next hop is known, which costs half of what the raw socket does.
+//! In: the ring, or the raw socket while there are packets that the ring cannot take (fragments and IPv6 extension headers, with
+//! which only the kernel's IP can deal, and packets longer than a frame). Each packet comes by one of them. Out: an Ethernet frame by
+//! the packet socket while the next hop is known, which costs half of what the raw socket does.
 
 use std::io;
 use std::net::IpAddr;

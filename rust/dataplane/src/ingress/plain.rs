@@ -24,7 +24,7 @@ use crate::udp::{MESSAGE_LEN, MESSAGES, SPARE};
 const UNFIT_FOR: Duration = Duration::from_secs(60);
 /// Packets taken from the ring before what they gave is written.
 const PACKETS: usize = 256;
-const FRAGMENT: u8 = 44;
+const ESP: u8 = 50;
 /// Runs that follow each other within this time are a stream of packets that wake us one by one.
 const STREAM_INTERVAL: Duration = Duration::from_micros(100);
 /// So many of them, and packets are let come together for this long before the next run.
@@ -250,7 +250,7 @@ fn take(frame: &Frame<'_>, v6: bool, target: &mut [u8], used: usize) -> Taken {
     let esp = if v6 {
         match octets {
             [_, _, _, _, high, low, next, ..] if octets.len() >= 40 => {
-                if !frame.whole || *next == FRAGMENT {
+                if !frame.whole || *next != ESP {
                     return Taken::Unfit;
                 }
                 octets.get(40..40 + usize::from(u16::from_be_bytes([*high, *low])))
@@ -310,12 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn fragments_and_packets_longer_than_a_frame_are_left_to_the_kernel() {
+    fn fragments_extension_headers_and_packets_longer_than_a_frame_are_left_to_the_kernel() {
         for flags in [0x2000, 0x0001, 0x1fff] {
             assert!(matches!(taken(&v4(flags, b"esp", 0), false, true).0, Taken::Unfit));
         }
         assert!(matches!(taken(&v4(0, b"esp", 0), false, false).0, Taken::Unfit));
-        assert!(matches!(taken(&v6(FRAGMENT, b"esp"), true, true).0, Taken::Unfit));
+        for next in [0, 43, 44, 60] {
+            assert!(matches!(taken(&v6(next, b"esp"), true, true).0, Taken::Unfit));
+        }
     }
 
     #[test]
