@@ -4,6 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use super::{Arena, BLOCKED_MS, RUNS, Run};
 use crate::counters::Counter;
@@ -12,6 +13,9 @@ use crate::endpoint::Control;
 use crate::plain::Plain;
 use crate::tally::Batch;
 use crate::udp;
+
+/// How long a device whose ring is full may hold us up: a gigabit link sends sixteen large packets meanwhile.
+const DEVICE_FULL: Duration = Duration::from_micros(200);
 
 impl Arena {
     /// Sends runs of one packet each, all of one IP version.
@@ -92,23 +96,70 @@ impl Arena {
                 next += sent;
                 continue;
             }
-            match io::Error::last_os_error().raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
+            match remedy(io::Error::last_os_error().raw_os_error(), waited) {
+                Remedy::Again => {}
+                Remedy::AwaitRoom => {
                     waited = true;
                     udp::wait_writable(fd, BLOCKED_MS);
                 }
-                Some(libc::EAGAIN | libc::ENOBUFS) => {
+                Remedy::Pause => {
+                    waited = true;
+                    std::thread::sleep(DEVICE_FULL);
+                }
+                Remedy::Drop => {
                     self.drop(&runs[next], Counter::DropSendBlocked, 1, outlet);
                     next += 1;
                 }
-                _ if last => {
+                Remedy::AnotherWay if last => {
                     self.drop(&runs[next], Counter::DropSendFailed, 1, outlet);
                     next += 1;
                 }
-                _ => break,
+                Remedy::AnotherWay => break,
             }
         }
         next
+    }
+}
+
+/// What to do after a send that failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    Again,
+    /// The socket's buffer is full, and the socket tells when there is room.
+    AwaitRoom,
+    /// The device's ring is full. The socket counts as writable all the time: it has no part in that ring.
+    Pause,
+    Drop,
+    AnotherWay,
+}
+
+fn remedy(error: Option<i32>, waited: bool) -> Remedy {
+    match error {
+        Some(libc::EINTR) => Remedy::Again,
+        Some(libc::EAGAIN | libc::ENOBUFS) if waited => Remedy::Drop,
+        Some(libc::EAGAIN) => Remedy::AwaitRoom,
+        Some(libc::ENOBUFS) => Remedy::Pause,
+        _ => Remedy::AnotherWay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_buffer_is_polled_and_a_full_device_given_a_moment_once() {
+        assert_eq!(remedy(Some(libc::EAGAIN), false), Remedy::AwaitRoom);
+        assert_eq!(remedy(Some(libc::ENOBUFS), false), Remedy::Pause);
+        assert_eq!([libc::EAGAIN, libc::ENOBUFS].map(|error| remedy(Some(error), true)), [Remedy::Drop, Remedy::Drop]);
+    }
+
+    #[test]
+    fn an_interrupted_send_is_repeated_and_any_other_failure_says_nothing_of_room() {
+        for waited in [false, true] {
+            assert_eq!(remedy(Some(libc::EINTR), waited), Remedy::Again);
+            assert_eq!(remedy(Some(libc::EMSGSIZE), waited), Remedy::AnotherWay);
+            assert_eq!(remedy(None, waited), Remedy::AnotherWay);
+        }
     }
 }
