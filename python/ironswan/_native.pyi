@@ -154,6 +154,8 @@ class DataPlane:
         mode: str = "tunnel",
         nat_original: tuple[str, str] | None = None,
         interface: int = 0,
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
     ) -> None: ...
     def remove_inbound(self, spi: int) -> None: ...
     def install_outbound(
@@ -174,6 +176,8 @@ class DataPlane:
         key_owner: int = 0,
         udp_encap: bool = True,
         mode: str = "tunnel",
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
     ) -> int: ...
     def remove_outbound(self, handle: int) -> None: ...
     def update_endpoint(

@@ -4,11 +4,13 @@ import hashlib
 import socket
 
 import pytest
+from test_security import send_inner
 from test_traffic import tcp_transfer
 from test_workers import send
 from two_gateways import INNER, INNER6, OUTER, OUTER6, inside, run, wait_for
 
 OCTETS = bytes(range(256)) * 20_000
+IPV6_HOPOPTS, IPV6_DSTOPTS = socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS
 
 
 def carries(pair, inner=INNER):
@@ -72,6 +74,29 @@ def test_packets_that_come_in_fragments_are_left_to_the_kernel_and_arrive(make_p
     carries(pair)
     assert pair.a.counter("plain_raw_sends") > 0
     assert pair.b.counter("esp_ring_fallbacks") == 1
+    assert pair.b.counter("plain_raw_packets") > 0
+
+
+@pytest.mark.parametrize("header", [IPV6_HOPOPTS, IPV6_DSTOPTS], ids=["hop_by_hop", "destination"])
+def test_packets_behind_extension_headers_are_left_to_the_kernel_and_arrive(make_pair, header):
+    pair = make_pair(outer6=True)
+    pair.join(plain="b")
+    wait_for(lambda: pair.b.plane.offloads()["esp_rings"])
+    with inside(pair.a.namespace):
+        sealed = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ESP)
+        pair.a.plane.update_endpoint(pair.a.handle, OUTER6["a"], 4500, OUTER6["a"], 4501)
+    with sealed, raw:
+        sealed.settimeout(5)
+        sealed.bind((OUTER6["a"], 4501))
+        # Next header, length, and padding as the only option.
+        raw.setsockopt(socket.IPPROTO_IPV6, header, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+        # By the first it is seen that the ring does not suffice.
+        for _ in range(2):
+            send_inner(pair)
+            raw.sendto(sealed.recv(65536), (OUTER6["b"], 0))
+            wait_for(lambda: pair.b.counter("esp_ring_fallbacks") == 1)
+        wait_for(lambda: pair.b.counter("opened_packets") > 0)
     assert pair.b.counter("plain_raw_packets") > 0
 
 

@@ -4,6 +4,7 @@ import hashlib
 import socket
 
 import pytest
+from test_ds_field import CE, ECT_0, EF, field_inside, listening, mark, opened_in
 from test_traffic import tcp_transfer
 from two_gateways import INNER, OUTER, OUTER6, Pair, inside, run, wait_for, whole
 
@@ -81,6 +82,18 @@ def test_tcp_arrives_unchanged_and_in_super_packets(hosts, suite, family):
     for side in (pair.a, pair.b):
         drops = {name: value for name, value in side.plane.counters().items() if name.startswith("drop_") and value}
         assert not drops
+
+
+@pytest.mark.parametrize("family", [OUTER, OUTER6], ids=["v4", "v6"])
+def test_the_ds_field_of_a_packet_is_that_of_its_header(hosts, family):
+    """There is but one header, so that nothing is copied and nothing lost."""
+    pair = hosts()
+    pair.shield(17)
+    with opened_in(pair.a, family["a"]) as source, listening(pair, family) as sink:
+        for ds in (EF | ECT_0, 0, EF | CE):
+            mark(source, ds)
+            source.sendto(b"inner", sink.getsockname()[:2])
+            assert field_inside(sink) == ds
 
 
 @pytest.mark.parametrize("family", [OUTER, OUTER6], ids=["v4", "v6"])

@@ -135,10 +135,10 @@ class Pair:
         return [whole(INNER[x]), whole(INNER6[x])]
 
     def install(self, *, suite: str = "aes256gcm16", **changed: Any) -> None:
-        """Install SAs; `remote_ts_b` replaces what b expects of a, other words are limits."""
+        """Install SAs. `remote_ts_b` replaces what b expects of a; `copied` is for both halves, others are limits."""
         remote_ts_b = changed.pop("remote_ts_b", self.selectors("a"))
         window = changed.pop("replay_window", 1024)
-        plain = changed.pop("plain", "")
+        plain, copied = changed.pop("plain", ""), changed.pop("copied", {})
         for x in "ab":
             self.sides[x].spi = self.sides[x].plane.allocate_spi()
         for x, y in ("ab", "ba"):
@@ -154,6 +154,7 @@ class Pair:
                 local_ts=self.selectors(x),
                 remote_addr=self.outer[y],
                 remote_port=4500,
+                **copied,
             )
             # As a gateway does it, which never leaves its namespace.
             with inside(here.namespace):
@@ -168,6 +169,7 @@ class Pair:
                     remote_port=4500,
                     key_owner=here.spi,
                     udp_encap=x not in plain,
+                    **copied,
                     **changed,
                 )
 

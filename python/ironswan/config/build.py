@@ -13,6 +13,7 @@ from ironswan.policy.connection import (
     ChildPolicy,
     Configuration,
     Connection,
+    CopyDscp,
     EndAction,
     LocalAuth,
     Mode,
@@ -117,11 +118,10 @@ def _child(path: str, name: str, section: Section, problems: Problems) -> ChildP
     _lifetimes(fields)
     if "mode" in fields:
         fields["mode"] = Mode(fields["mode"])
-    if "per_cpu_sas" in fields:
-        fields["per_cpu_sas"] = PerCpuSas(fields["per_cpu_sas"])
-    for key, action in (("start_action", StartAction), ("close_action", EndAction), ("dpd_action", EndAction)):
+    words = (("per_cpu_sas", PerCpuSas), ("copy_dscp", CopyDscp), ("start_action", StartAction))
+    for key, kind in (*words, ("close_action", EndAction), ("dpd_action", EndAction)):
         if key in fields:
-            fields[key] = action(fields[key])
+            fields[key] = kind(fields[key])
     for side in ("local_ts", "remote_ts"):
         fields.setdefault(side, (SelectorTemplate(),))
     fields.setdefault("esp_proposals", default_proposals(Protocol.ESP))

@@ -139,6 +139,15 @@ CHILD = (
         "an interface of its own: routes choose what goes in, not policies",
         "interface",
     ),
+    Key("copy_ecn", v.BOOLEAN, "yes", "in tunnel mode: ECN goes out and in as RFC 6040 says", "copy_ecn"),
+    Key(
+        "copy_dscp",
+        v.COPY_DSCP,
+        "out",
+        "in tunnel mode: the DSCP goes from inner to outer headers (`out`), back (`in`), both (`yes`) or neither",
+        "copy_dscp",
+    ),
+    Key("copy_df", v.COPY_DF, "no", "accepted without effect: outer IPv4 headers are sent without DF"),
     Key("sha256_96", v.BOOLEAN, "no", "cut `sha256` off at 96 bits for a peer that does; not negotiated", "sha256_96"),
 )
 CHILD_UNSUPPORTED = _unsupported("""
@@ -146,7 +155,7 @@ CHILD_UNSUPPORTED = _unsupported("""
     policies_fwd_out=no inactivity:time=0s ipcomp=no reqid=0 priority=0 hw_offload=no|auto
     mark_in:mark=0|0/0 mark_out:mark=0|0/0 mark_in_sa=no set_mark_in:mark=0|0/0 set_mark_out:mark=0|0/0
     if_id_in:mark=0 if_id_out:mark=0 label label_mode=system tfc_padding=0 rand_bytes:size=0 rand_packets=0
-    copy_df=yes|true|1 copy_ecn=yes|true|1 copy_dscp=out icmp=no|false|0
+    icmp=no
 """)
 SECRET = (
     Key("secret", v.SECRET, "", "the pre-shared key", "secret"),

@@ -194,11 +194,19 @@ def _replay_window(text: str) -> int:
     return max(size, 32)
 
 
+def _copy_df(text: str) -> bool:
+    if _boolean(text):
+        raise ValueError("DF is not copied, a packet may be fragmented after it is sealed: write copy_df = no")
+    return False
+
+
 BOOLEAN = Kind("yes, no", _boolean)
 WORD = Kind("a word", _word)
 MARK = Kind("a mark, or mark/mask", _mark)
 INTERFACE = Kind("1 to 15 characters without blanks, slashes, colons and %", _interface)
 SOME_TIME = Kind("a time from 1s on: 30s, 10m, 4h, 1d", _some_time)
+COPY_DF = Kind("no", _copy_df)
+COPY_DSCP = one_of("out", "in", "yes", "no", **dict.fromkeys(_TRUE, "yes"), **dict.fromkeys(_FALSE, "no"))
 TIME = Kind("a time: 30s, 10m, 4h, 1d", lambda text: float(_scaled(_TIME, text)))
 SIZE = Kind("octets: 0, 500m, 2g", lambda text: _scaled(_SIZE, text))
 COUNT = integer(0, 10**12 - 1)

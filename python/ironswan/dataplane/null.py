@@ -26,6 +26,8 @@ class InstalledSa:
     mode: str = "tunnel"
     nat_original: tuple[str, str] | None = None
     interface: int = 0
+    copied: tuple[bool, str] = (True, "out")
+    """`copy_ecn` and `copy_dscp`."""
 
 
 @dataclass(slots=True)
@@ -122,16 +124,19 @@ class NullDataPlane:
         mode: str = "tunnel",
         nat_original: tuple[str, str] | None = None,
         interface: int = 0,
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
         **limits: int,
     ) -> None:
         """See the port."""
         if spi not in self._allocated:
             raise ValueError(f"no inbound SPI {spi:#010x}")
         self._record("install_inbound", spi)
-        remote = (remote_addr, remote_port)
+        remote, copied = (remote_addr, remote_port), (copy_ecn, copy_dscp)
         self.inbound[spi] = InstalledSa(
-            spi, suite, keymat, esn, None, remote, limits, mode=mode, nat_original=nat_original, interface=interface
-        )
+            spi, suite, keymat, esn, None, remote, limits,
+            mode=mode, nat_original=nat_original, interface=interface, copied=copied,
+        )  # fmt: skip
 
     def remove_inbound(self, spi: int) -> None:
         """See the port."""
@@ -153,13 +158,17 @@ class NullDataPlane:
         key_owner: int = 0,  # noqa: ARG002  the port's signature
         udp_encap: bool = True,
         mode: str = "tunnel",
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
         **limits: int,
     ) -> int:
         """See the port."""
         handle = next(self._handles)
         self._record("install_outbound", spi, handle)
         local, remote = (local_addr, local_port), (remote_addr, remote_port)
-        self.outbound[handle] = InstalledSa(spi, suite, keymat, esn, local, remote, limits, udp_encap, mode=mode)
+        self.outbound[handle] = InstalledSa(
+            spi, suite, keymat, esn, local, remote, limits, udp_encap, mode=mode, copied=(copy_ecn, copy_dscp)
+        )
         return handle
 
     def remove_outbound(self, handle: int) -> None:

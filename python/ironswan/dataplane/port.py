@@ -59,11 +59,14 @@ class DataPlane(Protocol):
         mode: str = "tunnel",
         nat_original: tuple[str, str] | None = None,
         interface: int = 0,
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
     ) -> None:
         """Install an inbound SA on an allocated SPI; limits of 0 are none.
 
         `mode` "transport" takes selectors of one address a side; `nat_original` are source and destination in the
-        peer's packets where a NAT changes them. `interface` is where its packets come out.
+        peer's packets where a NAT changes them. `interface` is where its packets come out. In tunnel mode inner packets
+        have ECN from outer headers with `copy_ecn` (RFC 6040), and the DSCP with `copy_dscp` "in" or "yes".
         """
 
     def remove_inbound(self, spi: int) -> None:
@@ -87,11 +90,14 @@ class DataPlane(Protocol):
         key_owner: int = 0,
         udp_encap: bool = True,
         mode: str = "tunnel",
+        copy_ecn: bool = True,
+        copy_dscp: str = "out",
     ) -> int:
         """Install an outbound SA and return its handle; `key_owner` is the inbound SPI of the pair.
 
         `udp_encap`: ESP in UDP between these ports (RFC 3948), else as protocol 50 between the addresses.
         A local port of 0 is a port that only the worker that sends has, for receivers that spread load by ports.
+        In tunnel mode outer headers have ECN from inner ones with `copy_ecn`, the DSCP with `copy_dscp` "out" or "yes".
         """
 
     def remove_outbound(self, handle: int) -> None:

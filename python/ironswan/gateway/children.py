@@ -93,6 +93,8 @@ class Children:
             mode=child.mode.value,
             interface=interface,
             nat_original=(str(child.nat_original[0]), str(child.nat_original[1])) if child.nat_original else None,
+            copy_ecn=child.policy.copy_ecn,
+            copy_dscp=child.policy.copy_dscp.value,
             **self._limits(child),
         )
 
@@ -109,6 +111,8 @@ class Children:
             key_owner=child.inbound_spi,
             udp_encap=child.udp_encap,
             mode=child.mode.value,
+            copy_ecn=child.policy.copy_ecn,
+            copy_dscp=child.policy.copy_dscp.value,
             **self._limits(child),
         )
 

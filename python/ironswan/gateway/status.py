@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import ironswan
 from ironswan.control.protocol import SCHEMA, JsonObject
 from ironswan.gateway.log import plain
+from ironswan.policy.connection import Mode
 
 if TYPE_CHECKING:
     from ironswan.gateway.children import Installed
@@ -116,11 +117,20 @@ def _child(gateway: Gateway, child: ChildStatus) -> JsonObject:
         "worker": child.worker,
         "interface": gateway.interfaces.name(entry.interface if entry else 0),
         **dict.fromkeys(_NOT_INSTALLED),
+        **_copied(entry),
         **gateway.children.counters(child.id),
         **gateway.children.drops(child.id),
         **gateway.children.progress(child.id),
         **_path_mtu(gateway, entry),
     }
+
+
+def _copied(entry: Installed | None) -> JsonObject:
+    """What of the DS field goes from one header to the other; in transport mode there is but one."""
+    if entry is None or entry.child.mode is not Mode.TUNNEL:
+        return {"copy_ecn": None, "copy_dscp": None}
+    policy = entry.child.policy
+    return {"copy_ecn": policy.copy_ecn, "copy_dscp": policy.copy_dscp.value}
 
 
 def _path_mtu(gateway: Gateway, entry: Installed | None) -> JsonObject:

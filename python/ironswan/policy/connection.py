@@ -46,6 +46,15 @@ class PerCpuSas(StrEnum):
     ENCAP = "encap"
 
 
+class CopyDscp(StrEnum):
+    """Between which headers of a tunnel the DSCP is copied: to the outer one, to the inner one, both or neither."""
+
+    OUT = "out"
+    IN = "in"
+    YES = "yes"
+    NO = "no"
+
+
 @dataclass(frozen=True, slots=True)
 class ChildPolicy:
     """One child of a connection: what it protects, with what, and for how long."""
@@ -67,9 +76,8 @@ class ChildPolicy:
     life_packets: int = 0
     replay_window: int = 32
     sha256_96: bool = False
-    copy_df: bool = True
     copy_ecn: bool = True
-    copy_dscp: str = "out"
+    copy_dscp: CopyDscp = CopyDscp.OUT
     per_cpu_sas: PerCpuSas = PerCpuSas.NO
     interface: str = ""
 

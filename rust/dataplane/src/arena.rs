@@ -45,6 +45,8 @@ struct Run {
     segment: usize,
     count: usize,
     open: bool,
+    /// The DS field of their outer headers.
+    class: u8,
     /// Packets of more than one SA.
     mixed: bool,
 }
@@ -143,9 +145,9 @@ impl Arena {
         self.turns.push(Turn { right, endpoint, path });
     }
 
-    /// The place of the next packet of the SA reserved for.
+    /// The place of the next packet of the SA reserved for, which gets this DS field outside.
     #[inline]
-    pub fn place(&mut self, length: usize) -> &mut [u8] {
+    pub fn place(&mut self, length: usize, class: u8) -> &mut [u8] {
         let Turn { endpoint, path, .. } = &self.turns[self.current];
         if let Some(header) = endpoint.header() {
             let (start, front) = (self.used, header.length());
@@ -157,17 +159,18 @@ impl Arena {
                 segment: 0,
                 count: 1,
                 open: false,
+                class,
                 mixed: false,
             });
             let (before, packet) = self.octets[start..self.used].split_at_mut(front);
-            header.write(before, length, self.identification);
+            header.write(before, length, self.identification, class);
             self.identification = self.identification.wrapping_add(1);
             return packet;
         }
         let (path, start) = (*path, self.used);
         self.used += length;
         match self.runs.last_mut() {
-            Some(run) if run.takes(length) && self.turns[run.turn].path == path => {
+            Some(run) if run.takes(length, class) && self.turns[run.turn].path == path => {
                 run.length += length;
                 run.count += 1;
                 run.open = length == run.segment;
@@ -175,7 +178,7 @@ impl Arena {
             }
             _ => {
                 let turn = self.current;
-                self.runs.push(Run { turn, start, length, segment: length, count: 1, open: true, mixed: false });
+                self.runs.push(Run { turn, start, length, segment: length, count: 1, open: true, class, mixed: false });
             }
         }
         &mut self.octets[start..start + length]
@@ -253,6 +256,9 @@ impl Arena {
         for (index, run) in runs.iter().enumerate() {
             let Turn { right, endpoint, .. } = &self.turns[run.turn];
             let control = controls[index].write(if line { Control::default() } else { endpoint.control });
+            if run.class != 0 {
+                control.push_class(endpoint.remote.is_ipv6(), run.class);
+            }
             if run.count > 1 {
                 let entry = right.entry();
                 // Only the socket that sends them singly counts them.
@@ -325,10 +331,11 @@ impl Arena {
 
     fn send_singly(&self, run: &Run, socket: &UdpSocket, outlet: &Outlet<'_>) {
         let endpoint = &self.turns[run.turn].endpoint;
+        let control = run.control(endpoint);
         outlet.counters.count(Counter::SegmentationFallbacks);
         for packet in self.octets[run.start..run.start + run.length].chunks(run.segment) {
             outlet.counters.count(Counter::UdpSendCalls);
-            let send = || socket.send(&endpoint.raw_remote, &endpoint.control, &[packet]);
+            let send = || socket.send(&endpoint.raw_remote, &control, &[packet]);
             let again = |error| if is_full(&error) && self.wait_once(socket) { send() } else { Err(error) };
             let result = send().or_else(again);
             match result {
@@ -369,7 +376,16 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 impl Run {
-    fn takes(&self, length: usize) -> bool {
-        self.open && length <= self.segment && self.count < SEGMENTS && self.length + length <= RUN_OCTETS
+    /// The control messages of its packets sent singly.
+    fn control(&self, endpoint: &Endpoint) -> Control {
+        endpoint.control.with_class(endpoint.remote.is_ipv6(), self.class)
+    }
+
+    fn takes(&self, length: usize, class: u8) -> bool {
+        self.open
+            && class == self.class
+            && length <= self.segment
+            && self.count < SEGMENTS
+            && self.length + length <= RUN_OCTETS
     }
 }

@@ -1,10 +1,11 @@
 //! Merges opened packets of one flow into super-packets for the TUN. Packets stay where they lie; a super-packet is a
-//! list of pieces. A checksum is verified before its packet is merged, because the merged one gets a new checksum and
-//! would hide what was wrong.
+//! list of pieces. Checksums, IPv4's too, are verified before a packet is merged, because the merged one gets new checksums
+//! and would hide what was wrong.
 
 use std::ops::Range;
 
-use crate::checksum::{fold, pseudo_header, set_ipv4_header, sum};
+use crate::checksum::{fold, pseudo_header, set_ipv4_header, sum, sum_few};
+use crate::tun::Offloads;
 use crate::vnet::{self, Header};
 
 const TCP: u8 = 6;
@@ -58,6 +59,12 @@ impl Coalescer {
     #[must_use]
     pub fn new(tcp: bool, udp: bool) -> Self {
         Self { open: (0..FLOWS).map(|_| Aggregate::default()).collect(), count: 0, tcp, udp, merged: 0 }
+    }
+
+    /// Merges from now on what these offloads are for.
+    #[inline]
+    pub fn merge(&mut self, offloads: Offloads) {
+        (self.tcp, self.udp) = (offloads.tcp, offloads.udp);
     }
 
     /// Takes the packet at `at`; it may be merged, kept open or written at once.
@@ -148,7 +155,8 @@ impl Coalescer {
 
 fn mergeable_v4(packet: &[u8]) -> bool {
     let fragment = u16::from_be_bytes([packet[6], packet[7]]) & 0xbfff != 0;
-    !fragment && usize::from(u16::from_be_bytes([packet[2], packet[3]])) == packet.len()
+    let whole = usize::from(u16::from_be_bytes([packet[2], packet[3]])) == packet.len();
+    !fragment && whole && fold(sum_few(&packet[..20])) == 0xffff
 }
 
 fn mergeable_udp(udp: &[u8]) -> bool {
@@ -206,6 +214,8 @@ impl Aggregate {
         let continues = if first.protocol == TCP {
             next.sequence == first.sequence.wrapping_add(self.payload_len as u32)
                 && word(packet, l4 + 8) == word(head, l4 + 8)
+                // Data offset, reserved bits and AE
+                && packet[l4 + 12] == head[l4 + 12]
                 && packet[l4 + 14..l4 + 16] == head[l4 + 14..l4 + 16]
                 && packet[l4 + 20..first.header_len] == head[l4 + 20..first.header_len]
         } else {

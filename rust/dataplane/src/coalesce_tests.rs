@@ -106,6 +106,31 @@ fn a_wrong_checksum_is_never_merged() {
 }
 
 #[test]
+fn a_wrong_ipv4_header_checksum_is_never_merged() {
+    for (packet, octet) in [(0, 10), (1, 11)] {
+        let mut packets = tcp_run(false, &[100, 100]);
+        packets[packet][octet] ^= 1;
+        let frames = coalesce(&packets);
+        assert_eq!(frames.into_iter().map(|(_, frame)| frame).collect::<Vec<_>>(), packets);
+    }
+}
+
+#[test]
+fn segments_that_differ_in_reserved_bits_are_not_merged() {
+    for v6 in [false, true] {
+        let l4 = if v6 { 40 } else { 20 };
+        let mut packets = tcp_run(v6, &[100, 100]);
+        // AE (RFC 9768), and a checksum that is right with it.
+        packets[1][l4 + 12] |= 1;
+        let check = u16::from_be_bytes([packets[1][l4 + 16], packets[1][l4 + 17]]);
+        packets[1][l4 + 16..l4 + 18].copy_from_slice(&(check - 0x100).to_be_bytes());
+        assert!(l4_checksum_is_right(&packets[1]));
+        let frames = coalesce(&packets);
+        assert_eq!(frames.into_iter().map(|(_, frame)| frame).collect::<Vec<_>>(), packets);
+    }
+}
+
+#[test]
 fn control_segments_pass_behind_what_was_open() {
     let mut packets = tcp_run(false, &[100, 100]);
     packets.push(tcp_packet(false, 99, 0x11, b""));

@@ -60,7 +60,7 @@ counters! {
     PlainSends = "plain_sends",
     /// Those of them that went through the raw socket.
     PlainRawSends = "plain_raw_sends",
-    /// Times the packet ring was left for the raw socket, because fragments or large packets came.
+    /// Times the packet ring was left for the raw socket, because fragments, extension headers or large packets came.
     EspRingFallbacks = "esp_ring_fallbacks",
     /// Runs of packets of one SA that came to another worker than the SPI names.
     StrayedRuns = "strayed_runs",
@@ -118,6 +118,8 @@ counters! {
     DropBadInner = "drop_bad_inner",
     /// Authentic, yet outside the selectors of its SA.
     DropSelectorMismatch = "drop_selector_mismatch",
+    /// Congestion was met on the way, and the inner packet's sender would not understand (RFC 6040 4.2).
+    DropEcnIllegal = "drop_ecn_illegal",
     /// Sent as IKE, and no IKE message by its header.
     DropIkeMalformed = "drop_ike_malformed",
     /// IKE messages that name no IKE SA of ours come faster than they are taken.

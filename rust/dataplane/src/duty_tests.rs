@@ -45,7 +45,7 @@ fn what_a_thread_that_panics_has_not_sealed_is_never_sent_and_keeps_no_turn() {
             let mut outbound = duty.outbound();
             let arena = outbound.egress.arena();
             assert!(arena.reserve(&entry, 1, 100, &rig.outlet()));
-            arena.place(100);
+            arena.place(100, 0);
             panic!("before it is sealed");
         });
         thread.join().is_err()

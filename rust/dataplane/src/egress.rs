@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::arena::Arena;
 use crate::counters::{Counter, Counters};
 use crate::device::Device;
+use crate::ds_field::class;
 use crate::duty::Round;
 use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
@@ -331,10 +332,11 @@ fn seal(plan: &Plan<'_>, entry: &Arc<OutboundEntry>, next_header: u8, arena: &mu
         outlet.tell_sa(NoticeKind::SequenceSoft, entry, None);
     }
     let (header_len, together) = (sa.header_len(), sa.is_side_by_side());
+    let class = class(plan.packet()) & entry.ds_mask;
     for (index, sequence_number) in sequence_numbers.enumerate() {
         let inner_len = plan.len(index);
         let length = sa.packet_len(inner_len);
-        let packet = arena.place(length);
+        let packet = arena.place(length, class);
         plan.write(index, &mut packet[header_len..header_len + inner_len]);
         if together {
             sa.plan(sequence_number, packet, inner_len, next_header);

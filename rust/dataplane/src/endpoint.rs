@@ -131,6 +131,21 @@ impl Control {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
     }
 
+    /// Appends the DS field of the IP header.
+    pub fn push_class(&mut self, v6: bool, class: u8) {
+        let (level, kind) = if v6 { (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) } else { (libc::IPPROTO_IP, libc::IP_TOS) };
+        self.push(level, kind, &i32::from(class).to_ne_bytes());
+    }
+
+    /// The same, with this DS field where it is not 0.
+    #[must_use]
+    pub fn with_class(mut self, v6: bool, class: u8) -> Self {
+        if class != 0 {
+            self.push_class(v6, class);
+        }
+        self
+    }
+
     /// Each message the kernel wrote into the first `length` octets.
     pub fn messages(&self, length: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
         let mut rest = &self.octets[..length.min(self.octets.len())];
@@ -256,6 +271,20 @@ mod tests {
             (all[1].0, all[1].1, &all[1].2[..]),
             (libc::SOL_UDP, libc::UDP_SEGMENT, &1456_u16.to_ne_bytes()[..])
         );
+    }
+
+    #[test]
+    fn a_message_has_room_for_source_class_and_segment_size_and_none_for_class_0() {
+        for (source, level, kind) in
+            [("192.0.2.1", libc::IPPROTO_IP, libc::IP_TOS), ("2001:db8::1", libc::IPPROTO_IPV6, libc::IPV6_TCLASS)]
+        {
+            let plain = Control::with_source(source.parse().unwrap());
+            let mut control = plain.with_class(kind == libc::IPV6_TCLASS, 0xbb);
+            control.push_segment_size(1456);
+            let all: Vec<_> = control.messages(control.parts().1).map(|(l, k, v)| (l, k, v.to_vec())).collect();
+            assert_eq!((all.len(), &all[1]), (3, &(level, kind, 0xbb_i32.to_ne_bytes().to_vec())));
+            assert_eq!(plain.with_class(false, 0).parts().1, plain.parts().1);
+        }
     }
 
     #[test]

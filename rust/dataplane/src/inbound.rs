@@ -12,10 +12,11 @@ use arc_swap::{ArcSwapOption, Guard};
 use ironswan_esp::{InboundSa, prefetch};
 
 use crate::device::Device;
+use crate::ds_field::{CopyDs, FromOuter};
 use crate::limits::Volume;
 use crate::selector::Selectors;
 use crate::sys;
-use crate::tally::{self, Drops};
+use crate::tally::InboundDrops;
 use crate::transport::Rebuild;
 
 /// Bits of an SPI that name its slot; those above name its worker.
@@ -38,10 +39,12 @@ pub struct InboundEntry {
     pub device: Option<Arc<Device>>,
     /// In transport mode: the header a payload gets.
     pub rebuild: Option<Box<Rebuild>>,
+    /// In tunnel mode: what inner DS fields have from outer ones.
+    pub from_outer: FromOuter,
     /// What it has carried.
     pub volume: Volume,
     /// What it has dropped.
-    pub drops: Drops<8>,
+    pub drops: InboundDrops,
     /// Octets of the packets whose MSS our hosts are told: what the way back to the peer carries whole.
     pub mss_mtu: AtomicU32,
     peer: Mutex<Peer>,
@@ -59,9 +62,10 @@ impl InboundEntry {
     #[must_use]
     pub fn new(spi: u32, sa: InboundSa, selectors: Selectors, volume: Volume, remote: SocketAddr) -> Self {
         let peer = Mutex::new(Peer { expected: remote, told: None });
-        let drops = Drops::new(&tally::INBOUND);
+        let drops = InboundDrops::default();
         let (seen, mss_mtu) = (AtomicBool::new(false), AtomicU32::new(u32::MAX));
-        Self { spi, sa, selectors, device: None, rebuild: None, volume, drops, mss_mtu, peer, seen }
+        let from_outer = CopyDs::default().inbound();
+        Self { spi, sa, selectors, device: None, rebuild: None, from_outer, volume, drops, mss_mtu, peer, seen }
     }
 
     /// The same SA with packets for a device of its own.
@@ -75,6 +79,13 @@ impl InboundEntry {
     #[must_use]
     pub fn in_transport_mode(mut self, rebuild: Option<Rebuild>) -> Self {
         self.rebuild = rebuild.map(Box::new);
+        self
+    }
+
+    /// The same SA with as much of the DS field. In transport mode the outer header's is the packet's own already.
+    #[must_use]
+    pub fn copying(mut self, copy: CopyDs) -> Self {
+        self.from_outer = if self.rebuild.is_some() { CopyDs::NOTHING.inbound() } else { copy.inbound() };
         self
     }
 

@@ -57,6 +57,9 @@ struct Run<'a> {
     flow: Option<Flow>,
     /// The low half of the highest sequence number among those that were authentic, if any was.
     newest: Option<u32>,
+    /// The DS field of the outer headers, and whether inner packets may change by it.
+    class: u8,
+    class_matters: bool,
     /// What was handed on.
     packets: u64,
     octets: u64,
@@ -119,7 +122,7 @@ impl Ingress {
             return 1;
         }
         let message = index * MESSAGE_LEN..index * MESSAGE_LEN + received.length;
-        let mut run = Run::new(outlet);
+        let (mut run, class) = (Run::new(outlet), self.receiver.class(index));
         let mut datagrams = 0;
         let mut start = message.start;
         while start < message.end || datagrams == 0 {
@@ -129,7 +132,7 @@ impl Ingress {
                 data if !socket.esp => self.take_ike(index, data, socket, remote, outlet),
                 [0, 0, 0, 0, ike @ ..] => self.take_ike(index, ike, socket, remote, outlet),
                 [a, b, c, d, ..] => {
-                    run.enter(u32::from_be_bytes([*a, *b, *c, *d]), Some(remote));
+                    run.enter(u32::from_be_bytes([*a, *b, *c, *d]), class, Some(remote));
                     if let Some(entry) = run.entry() {
                         let Self { receiver, room, coalescer, .. } = self;
                         turn_to(entry, &mut receiver.octets, room, coalescer, sink);
@@ -156,6 +159,7 @@ impl Ingress {
     }
 
     fn sink<'a>(&mut self, device: &Arc<Device>, outlet: &'a Outlet<'_>) -> TunSink<'a> {
+        self.coalescer.merge(outlet.shared.refused.leaves(device.tun.offloads));
         sink(device, outlet, std::mem::take(&mut self.vectors))
     }
 
@@ -188,16 +192,30 @@ impl Ingress {
 
 impl<'a> Run<'a> {
     fn new(outlet: &'a Outlet<'a>) -> Self {
-        Self { spi: 0, entry: None, expired: false, flow: None, newest: None, packets: 0, octets: 0, outlet }
+        let (class, class_matters) = (0, false);
+        Self {
+            spi: 0,
+            entry: None,
+            expired: false,
+            flow: None,
+            newest: None,
+            class,
+            class_matters,
+            packets: 0,
+            octets: 0,
+            outlet,
+        }
     }
 
-    /// The packets that follow have this SPI.
+    /// The packets that follow have this SPI, and this DS field outside.
     #[inline]
-    fn enter(&mut self, spi: u32, remote: Option<SocketAddr>) {
+    fn enter(&mut self, spi: u32, class: u8, remote: Option<SocketAddr>) {
         if spi != self.spi {
             self.finish(remote);
             self.begin(spi);
         }
+        self.class = class;
+        self.class_matters = self.entry().is_some_and(|entry| entry.from_outer.matters(class));
     }
 
     /// Octets of the datagrams at the front of `octets` that have the SPI entered and are opened together.
@@ -297,7 +315,7 @@ impl<'a> Run<'a> {
         let inner = match &self.entry()?.rebuild {
             None => inner(octets, payload, opened.next_header).map(|(flow, packet)| (flow, packet.len(), packet)),
             Some(rebuild) => rebuild
-                .packet(octets, payload, opened.next_header, room)
+                .packet(octets, payload, opened.next_header, self.class, room)
                 .and_then(|packet| Some((Flow::read(&octets[packet.clone()])?, upper_len, packet))),
         };
         let Some((flow, octets_carried, packet)) = inner else {
@@ -310,6 +328,10 @@ impl<'a> Run<'a> {
                 return None;
             }
             self.flow = Some(flow);
+        }
+        if self.class_matters && !self.entry()?.from_outer.give(&mut octets[packet.clone()], self.class) {
+            self.drop(Counter::DropEcnIllegal, 1);
+            return None;
         }
         let most = self.outlet.shared.mss_mtu.load(Relaxed).min(self.entry()?.mss_mtu.load(Relaxed) as usize);
         mss::clamp(&mut octets[packet.clone()], &flow, most, false);

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use ironswan_esp::{OutboundSa, SequenceExhausted, prefetch};
 
+use crate::ds_field::CopyDs;
 use crate::endpoint::Endpoint;
 use crate::limits::Volume;
-use crate::tally::{self, Drops};
+use crate::tally::OutboundDrops;
 use crate::too_big::IPV6_MIN_MTU;
 use crate::turn::Order;
 
@@ -28,11 +29,13 @@ pub struct OutboundEntry {
     /// What it has carried.
     pub volume: Volume,
     /// What it has dropped.
-    pub drops: Drops<6>,
+    pub drops: OutboundDrops,
     /// Inbound SA of the same pair.
     pub pair: u32,
     /// Whether packets leave without their IP header.
     pub transport: bool,
+    /// The bits of an inner DS field that its outer one has.
+    pub ds_mask: u8,
     /// Where its packets go; one store moves it.
     pub endpoint: ArcSwap<Endpoint>,
     /// Octets of the longest inner packet that its path carries whole.
@@ -52,9 +55,10 @@ impl OutboundEntry {
             spi,
             sa,
             volume,
-            drops: Drops::new(&tally::OUTBOUND),
+            drops: OutboundDrops::default(),
             pair,
             transport: false,
+            ds_mask: CopyDs::default().outbound(),
             endpoint: ArcSwap::from_pointee(endpoint),
             mtu: AtomicU32::new(u32::MAX),
             esn,
@@ -69,6 +73,13 @@ impl OutboundEntry {
     #[must_use]
     pub fn in_transport_mode(mut self, transport: bool) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// The same SA with as much of the DS field. In transport mode the outer header is the packet's own.
+    #[must_use]
+    pub fn copying(mut self, copy: CopyDs) -> Self {
+        self.ds_mask = if self.transport { u8::MAX } else { copy.outbound() };
         self
     }
 

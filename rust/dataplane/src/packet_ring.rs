@@ -22,7 +22,9 @@ const JUMBO_FRAME: usize = 16_384;
 const RING: usize = 8 << 20;
 const BLOCK: usize = 64 << 10;
 const ESP: u32 = 50;
-const FRAGMENT: u32 = 44;
+/// IPv6 headers that may stand before ESP, and that only the kernel's IP can deal with: hop-by-hop options, routing, fragment and
+/// destination options.
+const BEFORE_ESP: [u32; 4] = [0, 43, 44, 60];
 /// Offsets below this name what the kernel knows of a packet (`SKF_AD_OFF`); 4 is its type, of which 0 is "to this host".
 const ANCILLARY: u32 = 0xffff_f000;
 const PACKET_TYPE: u32 = ANCILLARY + 4;
@@ -30,9 +32,10 @@ const PACKET_TYPE: u32 = ANCILLARY + 4;
 /// What a ring has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taking {
-    /// All ESP to this host, fragments too, from which it is seen that the ring does not suffice.
+    /// All ESP to this host, also that from which it is seen that the ring does not suffice.
     All,
-    /// Only first fragments and what is too long for a frame; the rest goes another way.
+    /// Only what the ring cannot take, first fragments, IPv6 extension headers and what is too long for a frame; the rest goes
+    /// another way.
     Unfit,
 }
 
@@ -200,18 +203,18 @@ fn program(v6: bool, taking: Taking, room: u32) -> Vec<libc::sock_filter> {
     let all = [statement(RETURN, u32::MAX)];
     let wanted: &[_] = if taking == Taking::All { &all } else { &too_long };
     let version: Vec<_> = if v6 {
-        vec![
-            statement(OCTET, 6),
-            jump(EQUAL, ESP, 4, 0),
-            jump(EQUAL, FRAGMENT, 0, 2),
-            statement(OCTET, 40),
-            // A fragment of ESP: never fit for the ring.
-            jump(EQUAL, ESP, 2, 0),
-            statement(RETURN, 0),
-            // ESP goes on behind the next statement.
-            jump(0x05, 1, 0, 0),
-            statement(RETURN, u32::MAX),
-        ]
+        // What is none of the values ends here, what is one goes on behind.
+        let one_of = |values: &[u32]| {
+            let behind = (1..=values.len() as u8).rev();
+            let compared = values.iter().zip(behind).map(|(value, behind)| jump(EQUAL, *value, behind, 0));
+            compared.chain([statement(RETURN, 0)]).collect::<Vec<_>>()
+        };
+        let [hop_by_hop, routing, fragment, destination] = BEFORE_ESP;
+        let first = one_of(&BEFORE_ESP);
+        // ESP behind one of them, or what may have it behind one more: never fit for the ring.
+        let second = one_of(&[ESP, hop_by_hop, routing, fragment, destination]);
+        let unfit = [&first[..], &[statement(OCTET, 40)], &second, &all].concat();
+        [&[statement(OCTET, 6), jump(EQUAL, ESP, unfit.len() as u8, 0)], &unfit[..]].concat()
     } else {
         let mut esp = vec![statement(OCTET, 9), jump(EQUAL, ESP, 1, 0), statement(RETURN, 0)];
         if taking == Taking::Unfit {
@@ -227,4 +230,96 @@ fn program(v6: bool, taking: Taking, room: u32) -> Vec<libc::sock_filter> {
         esp
     };
     [&host[..], &version, wanted].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the kernel would put a packet to this host into a ring with this filter.
+    fn takes(program: &[libc::sock_filter], packet: &[u8]) -> bool {
+        let load = |at: u32, octets: usize| match at {
+            PACKET_TYPE => Some(0),
+            at => packet
+                .get(at as usize..at as usize + octets)
+                .map(|found| found.iter().fold(0, |a, b| a << 8 | u32::from(*b))),
+        };
+        let (mut a, mut next) = (0, 0);
+        loop {
+            let libc::sock_filter { code, jt, jf, k } = program[next];
+            next += 1;
+            let holds = match code {
+                0x20 | 0x28 | 0x30 => {
+                    let Some(value) = load(k, if code == 0x20 { 4 } else { usize::from(code == 0x28) + 1 }) else {
+                        return false;
+                    };
+                    a = value;
+                    continue;
+                }
+                0x80 => {
+                    a = packet.len() as u32;
+                    continue;
+                }
+                0x06 => return k != 0,
+                0x15 => a == k,
+                0x25 => a > k,
+                code => {
+                    assert_eq!(code, 0x45);
+                    a & k != 0
+                }
+            };
+            next += usize::from(if holds { jt } else { jf });
+        }
+    }
+
+    fn v6(headers: &[u8], octets: usize) -> Vec<u8> {
+        let mut packet = vec![0; octets];
+        packet[6] = headers[0];
+        for (place, next) in headers[1..].iter().enumerate() {
+            packet[40 + 8 * place] = *next;
+        }
+        packet
+    }
+
+    #[test]
+    fn esp_behind_extension_headers_is_seen_and_always_too_much_for_the_ring() {
+        for taking in [Taking::All, Taking::Unfit] {
+            let program = program(true, taking, 1900);
+            for before in [0, 43, 44, 60] {
+                assert!(takes(&program, &v6(&[before, 50], 100)), "{before}");
+                assert!(takes(&program, &v6(&[0, before, 50], 100)), "{before}");
+                for other in [6, 17, 51, 58, 59] {
+                    assert!(!takes(&program, &v6(&[before, other], 100)), "{before}, {other}");
+                }
+                assert!(!takes(&program, &v6(&[before], 40)));
+            }
+            for other in [1, 6, 17, 51, 58, 59, 61] {
+                assert!(!takes(&program, &v6(&[other, 50], 100)), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn esp_right_behind_the_header_is_for_the_ring_unless_it_is_too_long() {
+        for (taking, short) in [(Taking::All, true), (Taking::Unfit, false)] {
+            let program = program(true, taking, 1900);
+            assert_eq!(takes(&program, &v6(&[50], 1900)), short);
+            assert!(takes(&program, &v6(&[50], 1901)));
+        }
+    }
+
+    #[test]
+    fn of_ipv4_fragments_the_first_is_always_seen_and_the_others_while_the_ring_takes_all() {
+        for (taking, others) in [(Taking::All, true), (Taking::Unfit, false)] {
+            let program = program(false, taking, 1900);
+            let mut packet = vec![0; 100];
+            packet[9] = 50;
+            for (fragment, seen) in [([0, 0], others), ([0x20, 0], true), ([0x20, 9], others), ([0, 9], others)] {
+                packet[6..8].copy_from_slice(&fragment);
+                assert_eq!(takes(&program, &packet), seen, "{fragment:?}");
+            }
+            packet[9] = 17;
+            assert!(!takes(&program, &packet));
+        }
+    }
 }

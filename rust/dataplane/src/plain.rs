@@ -1,8 +1,8 @@
 //! Plain ESP, protocol 50: which sockets a worker has for it, and which of them is used when.
 //!
-//! In: the ring, or the raw socket while there are packets that the ring cannot take (fragments, which only the kernel's IP
-//! reassembles, and packets longer than a frame). Each packet comes by one of them. Out: an Ethernet frame by the packet socket
-//! while the next hop is known, which costs half of what the raw socket does.
+//! In: the ring, or the raw socket while there are packets that the ring cannot take (fragments and IPv6 extension headers, with
+//! which only the kernel's IP can deal, and packets longer than a frame). Each packet comes by one of them. Out: an Ethernet frame by
+//! the packet socket while the next hop is known, which costs half of what the raw socket does.
 
 use std::io;
 use std::net::IpAddr;
@@ -81,15 +81,18 @@ impl IpHeader {
         self.length
     }
 
-    /// Writes it in front of `payload` octets. `identification` lets routers fragment (RFC 791; DF is not set).
+    /// Writes it in front of `payload` octets, with `class` as its DS field. `identification` lets routers fragment (RFC 791;
+    /// DF is not set).
     #[inline]
-    pub fn write(&self, target: &mut [u8], payload: usize, identification: u16) {
+    pub fn write(&self, target: &mut [u8], payload: usize, identification: u16, class: u8) {
         target.copy_from_slice(&self.octets[..self.length]);
         if self.length == 20 {
+            target[1] = class;
             target[2..4].copy_from_slice(&((20 + payload) as u16).to_be_bytes());
             target[4..6].copy_from_slice(&identification.to_be_bytes());
             set_ipv4_header(target);
         } else {
+            (target[0], target[1]) = (target[0] | class >> 4, class << 4);
             target[4..6].copy_from_slice(&(payload as u16).to_be_bytes());
         }
     }
@@ -117,7 +120,8 @@ impl Plain {
         // SAFETY: plain call; the result is ours. Protocol 0: it receives nothing.
         let packet = unsafe { OwnedFd::from_raw_fd(check(libc::socket(libc::AF_PACKET, kind, 0))?) };
         set_buffers(packet.as_raw_fd())?;
-        // Straight to the device: there is nothing to shape that was not shaped before it was sealed.
+        // Straight to the device, which spares a lock and a queue whose length would be delay. The price is that the queueing
+        // discipline of the uplink, which other traffic shares, neither shapes nor ranks these frames.
         set_option(packet.as_raw_fd(), libc::SOL_PACKET, PACKET_QDISC_BYPASS, 1)?;
         let inlet = |v6| RawSocket::new(v6, mark).map(|raw| Inlet { raw, v6 });
         let v6 = match inlet(true) {

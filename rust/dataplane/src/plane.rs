@@ -19,6 +19,7 @@ use ironswan_esp::{InboundSa, OutboundSa, Suite};
 
 use crate::counters::Counter;
 use crate::device;
+use crate::ds_field::CopyDs;
 use crate::endpoint::{Control, RawAddress};
 use crate::error::Error;
 use crate::flow::Flow;
@@ -79,6 +80,8 @@ pub struct SaParameters<'a> {
     pub limits: Limits,
     /// Tunnel or transport.
     pub mode: Mode,
+    /// What of the DS field goes from one header to the other.
+    pub copy: CopyDs,
 }
 
 /// A running data plane; dropping it stops it.
@@ -189,7 +192,7 @@ impl DataPlane {
         };
         let volume = Volume::new(parameters.limits);
         let entry = InboundEntry::new(parameters.spi, sa, selectors, volume, remote).for_device(device);
-        self.shared.sad.install(entry.in_transport_mode(rebuild));
+        self.shared.sad.install(entry.in_transport_mode(rebuild).copying(parameters.copy));
         Ok(())
     }
 
@@ -202,7 +205,8 @@ impl DataPlane {
         let handle = self.next_handle.fetch_add(1, Ordering::Relaxed);
         let volume = Volume::new(parameters.limits);
         let entry = OutboundEntry::new(parameters.spi, pair, sa, parameters.esn, volume, endpoint)
-            .in_transport_mode(parameters.mode != Mode::Tunnel);
+            .in_transport_mode(parameters.mode != Mode::Tunnel)
+            .copying(parameters.copy);
         self.outbound().insert(handle, Arc::new(entry));
         Ok(handle)
     }

@@ -26,6 +26,8 @@ impl RawSocket {
         if v6 {
             // As frames have none: routers that choose a path by it would reorder an SA that uses both.
             set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_AUTOFLOWLABEL, 0)?;
+            // The header itself is not received.
+            set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, 1)?;
         } else {
             set_option(raw, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT)?;
         }

@@ -53,7 +53,7 @@ impl Histograms {
 }
 
 /// Reasons for which an inbound SA drops.
-pub const INBOUND: [Counter; 8] = [
+pub const INBOUND: [Counter; 9] = [
     Counter::DropReplayed,
     Counter::DropIcvMismatch,
     Counter::DropMalformedEsp,
@@ -61,6 +61,7 @@ pub const INBOUND: [Counter; 8] = [
     Counter::DropDummy,
     Counter::DropBadInner,
     Counter::DropSelectorMismatch,
+    Counter::DropEcnIllegal,
     Counter::DropSaExpired,
 ];
 
@@ -74,23 +75,31 @@ pub const OUTBOUND: [Counter; 6] = [
     Counter::DropSendBlocked,
 ];
 
-/// What one SA has dropped, by reason. The counts stop at 2^32 - 1 rather than begin again.
-pub struct Drops<const N: usize> {
-    reasons: &'static [Counter; N],
+/// What one SA of a direction has dropped, by reason. The counts stop at 2^32 - 1 rather than begin again.
+pub struct Drops<const IN: bool, const N: usize> {
     counts: [AtomicU32; N],
 }
 
-impl<const N: usize> Drops<N> {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new(reasons: &'static [Counter; N]) -> Self {
-        Self { reasons, counts: std::array::from_fn(|_| AtomicU32::new(0)) }
+/// What an inbound SA has dropped.
+pub type InboundDrops = Drops<true, { INBOUND.len() }>;
+/// What an outbound SA has dropped.
+pub type OutboundDrops = Drops<false, { OUTBOUND.len() }>;
+
+impl<const IN: bool, const N: usize> Default for Drops<IN, N> {
+    fn default() -> Self {
+        Self { counts: std::array::from_fn(|_| AtomicU32::new(0)) }
+    }
+}
+
+impl<const IN: bool, const N: usize> Drops<IN, N> {
+    fn reasons() -> &'static [Counter] {
+        if IN { &INBOUND } else { &OUTBOUND }
     }
 
     /// Adds `amount`; reasons that are no matter of an SA are ignored.
     #[cold]
     pub fn add(&self, reason: Counter, amount: usize) {
-        if let Some(position) = self.reasons.iter().position(|each| *each == reason) {
+        if let Some(position) = Self::reasons().iter().position(|each| *each == reason) {
             let amount = u32::try_from(amount).unwrap_or(u32::MAX);
             let _ = self.counts[position].fetch_update(Relaxed, Relaxed, |count| Some(count.saturating_add(amount)));
         }
@@ -100,7 +109,7 @@ impl<const N: usize> Drops<N> {
     #[must_use]
     pub fn get(&self) -> Vec<(&'static str, u64)> {
         let counts = self.counts.iter().map(|count| u64::from(count.load(Relaxed)));
-        self.reasons.iter().map(|reason| reason.name()).zip(counts).collect()
+        Self::reasons().iter().map(|reason| reason.name()).zip(counts).collect()
     }
 }
 
@@ -120,7 +129,7 @@ mod tests {
 
     #[test]
     fn drops_are_counted_by_reason_and_never_begin_again() {
-        let drops = Drops::new(&OUTBOUND);
+        let drops = OutboundDrops::default();
         drops.add(Counter::DropSaExpired, 3);
         drops.add(Counter::DropReplayed, 5);
         drops.add(Counter::DropSequenceExhausted, usize::MAX);

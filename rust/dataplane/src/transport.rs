@@ -119,10 +119,18 @@ impl Rebuild {
         Some(Self { header, header_len, mend })
     }
 
-    /// Puts the header before the payload at `at`, in `room`; where the whole packet lies then. None for a next header that
+    /// Puts the header before the payload at `at`, in `room`; where the whole packet lies then. Its DS field is `class`, that of
+    /// the header it came with. None for a next header that
     /// cannot stand there, and for what is too long for a packet.
     #[inline]
-    pub fn packet(&self, octets: &mut [u8], at: Range<usize>, next: u8, room: &mut Room) -> Option<Range<usize>> {
+    pub fn packet(
+        &self,
+        octets: &mut [u8],
+        at: Range<usize>,
+        next: u8,
+        class: u8,
+        room: &mut Room,
+    ) -> Option<Range<usize>> {
         let v6 = self.header_len == IPV6_HEADER;
         let length_field = if v6 { at.len() } else { at.len() + self.header_len };
         if (v6 && !is_for_the_destination(next, &octets[at.clone()])) || length_field > usize::from(u16::MAX) {
@@ -137,7 +145,10 @@ impl Rebuild {
         let (length_at, next_at) = if v6 { (4, 6) } else { (2, 9) };
         header[length_at..length_at + 2].copy_from_slice(&(length_field as u16).to_be_bytes());
         header[next_at] = next;
-        if !v6 {
+        if v6 {
+            (header[0], header[1]) = (header[0] | class >> 4, class << 4);
+        } else {
+            header[1] = class;
             set_ipv4_header(header);
         }
         Some(packet)

@@ -1,5 +1,6 @@
 use super::*;
 use crate::checksum::fold;
+use crate::ds_field::class;
 use crate::flow::Flow;
 use crate::selector::Selector;
 use crate::split::Plan;
@@ -54,7 +55,7 @@ fn open(suite: &str, run: &[u8], places: &[Range<usize>], rebuild: &Rebuild) -> 
         assert!(room.has(place.len(), 1));
         let opened = sa.open_in_place(&mut octets[place.clone()]).unwrap();
         let payload = place.start + opened.range.start..place.start + opened.range.end;
-        let packet = rebuild.packet(&mut octets, payload, opened.next_header, &mut room).unwrap();
+        let packet = rebuild.packet(&mut octets, payload, opened.next_header, 0, &mut room).unwrap();
         room.keep(&packet);
         packets.push(packet);
     }
@@ -74,6 +75,17 @@ fn v6_with(extension: &[u8], next: u8, rest: &[u8]) -> Vec<u8> {
     let length = (packet.len() - 40) as u16;
     packet[4..6].copy_from_slice(&length.to_be_bytes());
     packet
+}
+
+#[test]
+fn the_ds_field_of_the_outer_header_is_that_of_the_packet() {
+    for v6 in [false, true] {
+        let rebuild = Rebuild::new(&hosts(v6), None).unwrap();
+        let mut octets = [0; 4096];
+        let packet = rebuild.packet(&mut octets, 100..120, 17, 0xbb, &mut Room::new(2048..4096)).unwrap();
+        assert_eq!((class(&octets[packet.clone()]), octets[packet.start] >> 4), (0xbb, if v6 { 6 } else { 4 }));
+        assert!(v6 || fold(sum(&octets[packet.start..packet.start + 20])) == 0xffff);
+    }
 }
 
 #[test]
@@ -170,12 +182,12 @@ fn headers_for_routers_are_refused_inside_of_an_ipv6_payload() {
     let rebuild = Rebuild::new(&hosts(true), None).unwrap();
     for next in [0, 43, 44] {
         let mut octets = vec![0; 4096];
-        assert_eq!(rebuild.packet(&mut octets, 100..120, next, &mut Room::new(2048..4096)), None);
+        assert_eq!(rebuild.packet(&mut octets, 100..120, next, 0, &mut Room::new(2048..4096)), None);
     }
     let mut octets = vec![0; 400_000];
     let room = || Room::new(100_000..400_000);
-    assert_eq!(rebuild.packet(&mut octets, 100..65_636, 17, &mut room()), None);
-    assert_eq!(Rebuild::new(&hosts(false), None).unwrap().packet(&mut octets, 100..65_620, 17, &mut room()), None);
+    assert_eq!(rebuild.packet(&mut octets, 100..65_636, 17, 0, &mut room()), None);
+    assert_eq!(Rebuild::new(&hosts(false), None).unwrap().packet(&mut octets, 100..65_620, 17, 0, &mut room()), None);
 }
 
 /// I100, RFC 3948 3.1.2

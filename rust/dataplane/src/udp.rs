@@ -81,8 +81,10 @@ impl UdpSocket {
         if v6 {
             set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
             set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+            set_option(raw, libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, i32::from(esp))?;
         } else {
             set_option(raw, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            set_option(raw, libc::IPPROTO_IP, libc::IP_RECVTOS, i32::from(esp))?;
             set_option(raw, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, IP_PMTUDISC_OMIT)?;
         }
         set_buffers(raw)?;
@@ -264,6 +266,23 @@ impl Receiver {
             .map_or(0, |value| i32::from_ne_bytes([value[0], value[1], value[2], value[3]]));
         let segment = usize::try_from(size).ok().filter(|size| *size > 0).unwrap_or(length);
         Received { length, segment, truncated: message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 }
+    }
+
+    /// The DS field of the datagrams of message `index`: the kernel joins none whose fields differ.
+    #[inline]
+    pub fn class(&self, index: usize) -> u8 {
+        let control = &self.controls[index];
+        let class =
+            control.messages(self.headers[index].msg_hdr.msg_controllen).find_map(|(level, kind, value)| {
+                match (level, kind, value) {
+                    (libc::IPPROTO_IP, libc::IP_TOS, [class, ..]) => Some(*class),
+                    (libc::IPPROTO_IPV6, libc::IPV6_TCLASS, value) => {
+                        value.first_chunk().map(|class| u32::from_ne_bytes(*class) as u8)
+                    }
+                    _ => None,
+                }
+            });
+        class.unwrap_or(0)
     }
 
     /// Who sent message `index`.

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use ironswan_dataplane::{DataPlane, Limits, Mode, OffloadMode, Options, Path, SaParameters, Selector, Selectors};
+use ironswan_dataplane::{
+    CopyDs, DataPlane, Limits, Mode, OffloadMode, Options, Path, SaParameters, Selector, Selectors,
+};
 
 const SMALLEST_WINDOW: u32 = 32;
 const SENDERS: usize = 3;
@@ -64,8 +66,8 @@ fn gateway(workers: usize, peer: SocketAddr) -> DataPlane {
     for sa in 0..SAS {
         let spi = 0x1000 + u32::from(sa);
         let limits = Limits::default();
-        let mode = Mode::Tunnel;
-        let parameters = SaParameters { spi, suite: "aes128gcm16", keymat: &[7; 20], esn: false, limits, mode };
+        let (mode, copy) = (Mode::Tunnel, CopyDs::default());
+        let parameters = SaParameters { spi, suite: "aes128gcm16", keymat: &[7; 20], esn: false, limits, mode, copy };
         let path = Path { local, remote: peer, udp_encap: true };
         let handle = plane.install_outbound(&parameters, 0, path).unwrap();
         let own = only(Ipv4Addr::new(10, 9, 0, 1));

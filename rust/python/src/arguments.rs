@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use ironswan_dataplane::{Error, Mode, Selector, Selectors, socket_address};
+use ironswan_dataplane::{CopyDs, CopyDscp, Error, Mode, Selector, Selectors, socket_address};
 
 /// (protocol, start address, end address, start port, end port)
 pub type SelectorTuple = (u8, String, String, u16, u16);
@@ -26,6 +26,18 @@ pub fn read_mode(mode: &str, nat_original: Option<&(String, String)>) -> PyResul
         }
         _ => Err(PyValueError::new_err(r#"mode is "tunnel" or "transport""#)),
     }
+}
+
+/// What is copied of the DS field, in swanctl's words.
+pub fn read_copy(ecn: bool, dscp: &str) -> PyResult<CopyDs> {
+    let dscp = match dscp {
+        "out" => CopyDscp::Out,
+        "in" => CopyDscp::In,
+        "yes" => CopyDscp::Yes,
+        "no" => CopyDscp::No,
+        _ => return Err(PyValueError::new_err(r#"copy_dscp is "out", "in", "yes" or "no""#)),
+    };
+    Ok(CopyDs { ecn, dscp })
 }
 
 fn ip(text: &str) -> PyResult<IpAddr> {

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use ironswan_dataplane as core;
 use ironswan_dataplane::{Limits, NextHop, OffloadMode, Options, Path, SaParameters};
 
-use crate::arguments::{SelectorTuple, address, read_mode, refused, selectors};
+use crate::arguments::{SelectorTuple, address, read_copy, read_mode, refused, selectors};
 use crate::notices;
 
 /// The packet path: a TUN device, UDP sockets, SAs and policies, carried by threads that never take the GIL.
@@ -111,7 +111,7 @@ impl DataPlane {
     /// Install an inbound SA on an allocated SPI. Limits of 0 are none. In transport mode `nat_original` are the source and
     /// destination the peer puts into its packets, where a NAT changes them.
     #[pyo3(signature = (spi, suite, keymat, *, esn, replay_window, remote_ts, local_ts, remote_addr, remote_port,
-        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, mode="tunnel", nat_original=None, interface=0))]
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, mode="tunnel", nat_original=None, interface=0, copy_ecn=true, copy_dscp="out"))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]
     fn install_inbound(
         &self,
@@ -131,10 +131,12 @@ impl DataPlane {
         mode: &str,
         nat_original: Option<(String, String)>,
         interface: u32,
+        copy_ecn: bool,
+        copy_dscp: &str,
     ) -> PyResult<()> {
         let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
-        let mode = read_mode(mode, nat_original.as_ref())?;
-        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode };
+        let (mode, copy) = (read_mode(mode, nat_original.as_ref())?, read_copy(copy_ecn, copy_dscp)?);
+        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode, copy };
         let remote = address(remote_addr, remote_port)?;
         let selectors = selectors(&local_ts, &remote_ts)?;
         self.plane()?.install_inbound(&parameters, replay_window, selectors, remote, interface).map_err(refused)
@@ -148,7 +150,8 @@ impl DataPlane {
 
     /// Install an outbound SA and return its handle. `key_owner` is the inbound SPI of the same pair.
     #[pyo3(signature = (spi, suite, keymat, *, esn, local_addr, local_port, remote_addr, remote_port,
-        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0, udp_encap=true, mode="tunnel"))]
+        soft_packets=0, hard_packets=0, soft_bytes=0, hard_bytes=0, key_owner=0, udp_encap=true, mode="tunnel",
+        copy_ecn=true, copy_dscp="out"))]
     #[allow(clippy::too_many_arguments)]
     fn install_outbound(
         &self,
@@ -167,10 +170,12 @@ impl DataPlane {
         key_owner: u32,
         udp_encap: bool,
         mode: &str,
+        copy_ecn: bool,
+        copy_dscp: &str,
     ) -> PyResult<u64> {
         let limits = Limits { soft_packets, hard_packets, soft_bytes, hard_bytes };
-        let mode = read_mode(mode, None)?;
-        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode };
+        let (mode, copy) = (read_mode(mode, None)?, read_copy(copy_ecn, copy_dscp)?);
+        let parameters = SaParameters { spi, suite, keymat, esn, limits, mode, copy };
         let (local, remote) = (address(local_addr, local_port)?, address(remote_addr, remote_port)?);
         let path = Path { local, remote, udp_encap };
         self.plane()?.install_outbound(&parameters, key_owner, path).map_err(refused)

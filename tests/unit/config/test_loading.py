@@ -8,7 +8,15 @@ import pytest
 from config_texts import BENCHMARK, SECRETS, connection, only_problem, problems, write
 
 from ironswan.config import load
-from ironswan.policy.connection import ChildPolicy, Configuration, Connection, EndAction, PerCpuSas, StartAction
+from ironswan.policy.connection import (
+    ChildPolicy,
+    Configuration,
+    Connection,
+    CopyDscp,
+    EndAction,
+    PerCpuSas,
+    StartAction,
+)
 from ironswan.policy.identity import Identity
 from ironswan.policy.proposals import default_proposals, proposal_text
 from ironswan.policy.transforms import Protocol
@@ -110,6 +118,19 @@ def test_start_actions(configure, text: str, expected: StartAction) -> None:
 )
 def test_per_cpu_sas(configure, text: str, expected: PerCpuSas) -> None:
     assert the_child(configure(child=text)).per_cpu_sas is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "ecn", "dscp"),
+    [
+        ("", True, CopyDscp.OUT), ("copy_ecn = no", False, CopyDscp.OUT), ("copy_dscp = in", True, CopyDscp.IN),
+        ("copy_dscp = true", True, CopyDscp.YES), ("copy_dscp = 0", True, CopyDscp.NO),
+        ("copy_df = no", True, CopyDscp.OUT),
+    ],
+)  # fmt: skip
+def test_the_ds_field_is_copied_as_swanctl_does_it(configure, text: str, ecn: bool, dscp: CopyDscp) -> None:
+    only = the_child(configure(child=text))
+    assert (only.copy_ecn, only.copy_dscp) == (ecn, dscp)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1", 1), ("64", 64), ("auto", 0)])
@@ -223,6 +244,9 @@ CHILD = "connections.a.children.c."
         ("", "esp_proposals = aes128-sha256-x448", CHILD + "esp_proposals", "key exchange method may be"),
         ("", "esp_proposals = aes128gcm16-sha256", CHILD + "esp_proposals", "write aes128gcm16"),
         ("", "esp_proposals = aes128", CHILD + "esp_proposals", "write aes128-sha256"),
+        ("", "copy_df = yes", CHILD + "copy_df", "write copy_df = no"),
+        ("", "copy_dscp = both", CHILD + "copy_dscp", "not one of"),
+        ("", "copy_ecn = out", CHILD + "copy_ecn", "neither yes nor no"),
         ("", "sha256_96 = 96", CHILD + "sha256_96", "neither yes nor no"),
         ("aggressive = maybe", "", BODY + "aggressive", "not supported yet"),
         ("", "interface = tun%d", CHILD + "interface", "no interface can have this name"),

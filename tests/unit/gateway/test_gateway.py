@@ -10,7 +10,7 @@ from gateway_pairs import NET, Side, child, configuration, play
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.dataplane.port import Acquire, InterfaceGone, SaNotice
 from ironswan.gateway.routes import Kind
-from ironswan.policy.connection import EndAction, Mode, StartAction
+from ironswan.policy.connection import CopyDscp, EndAction, Mode, StartAction
 from ironswan.policy.selectors import SelectorTemplate
 
 THEIRS = NET["right"]
@@ -351,3 +351,15 @@ def test_transport_mode_reaches_the_data_plane_and_tunnel_mode_instead_of_it_the
     play(scenario, transport[0], tunnel[1])
     assert "home/lan is not in transport mode as configured" in caplog.text
     assert modes == [{"transport"}, {"tunnel"}]
+
+
+def test_what_of_the_ds_field_is_copied_reaches_the_data_plane_and_the_operator() -> None:
+    async def scenario(left: Side, _: Side) -> None:
+        await left.do("up", name="lan", timeout=5)
+        installed = (*left.plane.inbound.values(), *left.plane.outbound.values())
+        assert [sa.copied for sa in installed] == [(False, "yes")] * 2
+        ((told,),) = (sa["children"] for sa in (await left.do("status"))["ike_sas"])
+        assert (told["copy_ecn"], told["copy_dscp"]) == (False, "yes")
+
+    left = configuration("left", children=(child("left", copy_ecn=False, copy_dscp=CopyDscp.YES),))
+    play(scenario, left)

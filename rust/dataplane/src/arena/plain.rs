@@ -2,15 +2,21 @@
 //! not known, through the kernel's IP.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use super::{Arena, BLOCKED_MS, RUNS, Run};
 use crate::counters::Counter;
 use crate::egress::Outlet;
+use crate::endpoint::Control;
 use crate::plain::Plain;
 use crate::sys;
 use crate::tally::Batch;
 use crate::udp;
+
+/// How long a device whose ring is full may hold us up: a gigabit link sends sixteen large packets meanwhile.
+const DEVICE_FULL: Duration = Duration::from_micros(200);
 
 impl Arena {
     /// Sends runs of one packet each, all of one IP version.
@@ -55,6 +61,7 @@ impl Arena {
             return;
         };
         let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; RUNS];
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; RUNS];
         // SAFETY: all zeros are a valid mmsghdr.
         let mut messages: [libc::mmsghdr; RUNS] = unsafe { std::mem::zeroed() };
         for (index, run) in runs.iter().enumerate() {
@@ -62,8 +69,8 @@ impl Arena {
             // The kernel writes the IP header, and fragments.
             let octets = &self.octets[run.start + endpoint.front()..run.start + run.length];
             vectors[index] = sys::vector(octets);
-            messages[index].msg_hdr =
-                udp::header(Some(&endpoint.raw_remote), &endpoint.control, &mut vectors[index..=index]);
+            let control = controls[index].write(run.control(endpoint));
+            messages[index].msg_hdr = udp::header(Some(&endpoint.raw_remote), control, &mut vectors[index..=index]);
         }
         self.send_all(fd, &mut messages[..runs.len()], runs, outlet, true);
     }
@@ -90,24 +97,71 @@ impl Arena {
                 next += sent;
                 continue;
             }
-            match io::Error::last_os_error().raw_os_error() {
-                Some(libc::EINTR) => {}
-                Some(libc::EAGAIN | libc::ENOBUFS) if !waited => {
+            match remedy(io::Error::last_os_error().raw_os_error(), waited) {
+                Remedy::Again => {}
+                Remedy::AwaitRoom => {
                     waited = true;
                     udp::wait_writable(fd, BLOCKED_MS);
                 }
-                Some(libc::EAGAIN | libc::ENOBUFS) => {
+                Remedy::Pause => {
+                    waited = true;
+                    std::thread::sleep(DEVICE_FULL);
+                }
+                Remedy::Drop => {
                     self.drop(&runs[next], Counter::DropSendBlocked, 1, outlet);
                     next += 1;
                 }
-                _ if last => {
+                Remedy::AnotherWay if last => {
                     self.drop(&runs[next], Counter::DropSendFailed, 1, outlet);
                     next += 1;
                 }
-                _ => break,
+                Remedy::AnotherWay => break,
             }
         }
         self.waited.set(waited);
         next
+    }
+}
+
+/// What to do after a send that failed.
+#[derive(Debug, PartialEq, Eq)]
+enum Remedy {
+    Again,
+    /// The socket's buffer is full, and the socket tells when there is room.
+    AwaitRoom,
+    /// The device's ring is full. The socket counts as writable all the time: it has no part in that ring.
+    Pause,
+    Drop,
+    AnotherWay,
+}
+
+fn remedy(error: Option<i32>, waited: bool) -> Remedy {
+    match error {
+        Some(libc::EINTR) => Remedy::Again,
+        Some(libc::EAGAIN | libc::ENOBUFS) if waited => Remedy::Drop,
+        Some(libc::EAGAIN) => Remedy::AwaitRoom,
+        Some(libc::ENOBUFS) => Remedy::Pause,
+        _ => Remedy::AnotherWay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_buffer_is_polled_and_a_full_device_given_a_moment_once() {
+        assert_eq!(remedy(Some(libc::EAGAIN), false), Remedy::AwaitRoom);
+        assert_eq!(remedy(Some(libc::ENOBUFS), false), Remedy::Pause);
+        assert_eq!([libc::EAGAIN, libc::ENOBUFS].map(|error| remedy(Some(error), true)), [Remedy::Drop, Remedy::Drop]);
+    }
+
+    #[test]
+    fn an_interrupted_send_is_repeated_and_any_other_failure_says_nothing_of_room() {
+        for waited in [false, true] {
+            assert_eq!(remedy(Some(libc::EINTR), waited), Remedy::Again);
+            assert_eq!(remedy(Some(libc::EMSGSIZE), waited), Remedy::AnotherWay);
+            assert_eq!(remedy(None, waited), Remedy::AnotherWay);
+        }
     }
 }

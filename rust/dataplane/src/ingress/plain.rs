@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Ingress, Run};
 use crate::counters::Counter;
 use crate::device::Device;
+use crate::ds_field;
 use crate::duty::Round;
 use crate::egress::Outlet;
 use crate::local::LocalAddresses;
@@ -23,7 +24,7 @@ use crate::udp::{MESSAGE_LEN, MESSAGES, SPARE};
 const UNFIT_FOR: Duration = Duration::from_secs(60);
 /// Packets taken from the ring before what they gave is written.
 const PACKETS: usize = 256;
-const FRAGMENT: u8 = 44;
+const ESP: u8 = 50;
 /// Runs that follow each other within this time are a stream of packets that wake us one by one.
 const STREAM_INTERVAL: Duration = Duration::from_micros(100);
 /// So many of them, and packets are let come together for this long before the next run.
@@ -44,8 +45,8 @@ pub struct PlainInlet<'a> {
 
 /// What a frame of the ring was.
 enum Taken {
-    /// ESP that lies here in the buffer.
-    Esp(Range<usize>),
+    /// ESP that lies here in the buffer, and the DS field of its header.
+    Esp(Range<usize>, u8),
     /// Not for this host, which forwards it.
     Foreign,
     /// Only the kernel's IP can make a packet of it.
@@ -158,9 +159,9 @@ impl Ingress {
             let Some(taken) = ring.next(look) else { break };
             packets += 1;
             match taken {
-                Taken::Esp(at) => {
+                Taken::Esp(at, class) => {
                     used = at.end;
-                    run.open_plain(octets, at, &mut self.room, &mut self.coalescer, &mut sink);
+                    run.open_plain(octets, (at, class), &mut self.room, &mut self.coalescer, &mut sink);
                 }
                 Taken::Foreign => foreign += 1,
                 Taken::Unfit => unfit = true,
@@ -187,6 +188,7 @@ impl Ingress {
             if !self.room.has(received.length, 1) {
                 self.flush(&mut sink);
             }
+            let class = if from.inlet.v6 { self.receiver.class(index) } else { 0 };
             let octets = &mut self.receiver.octets;
             let at = index * MESSAGE_LEN..index * MESSAGE_LEN + received.length;
             // The kernel has taken IPv6 headers off, and checked IPv4's.
@@ -194,7 +196,14 @@ impl Ingress {
             if received.truncated || at.len() < header {
                 outlet.counters.count(Counter::DropTruncated);
             } else {
-                run.open_plain(octets, at.start + header..at.end, &mut self.room, &mut self.coalescer, &mut sink);
+                let class = if from.inlet.v6 { class } else { octets[at.start + 1] };
+                run.open_plain(
+                    octets,
+                    (at.start + header..at.end, class),
+                    &mut self.room,
+                    &mut self.coalescer,
+                    &mut sink,
+                );
             }
         }
         run.finish(None);
@@ -209,7 +218,7 @@ impl Run<'_> {
     fn open_plain(
         &mut self,
         octets: &mut [u8],
-        at: Range<usize>,
+        (at, class): (Range<usize>, u8),
         room: &mut Room,
         coalescer: &mut crate::coalesce::Coalescer,
         sink: &mut super::TunSink<'_>,
@@ -218,7 +227,7 @@ impl Run<'_> {
             self.outlet.counters.count(Counter::DropRunt);
             return;
         };
-        self.enter(u32::from_be_bytes(*spi), None);
+        self.enter(u32::from_be_bytes(*spi), class, None);
         if let Some(entry) = self.entry() {
             super::turn_to(entry, octets, room, coalescer, sink);
         }
@@ -243,7 +252,7 @@ fn take(frame: &Frame<'_>, v6: bool, target: &mut [u8], used: usize) -> Taken {
     let esp = if v6 {
         match octets {
             [_, _, _, _, high, low, next, ..] if octets.len() >= 40 => {
-                if !frame.whole || *next == FRAGMENT {
+                if !frame.whole || *next != ESP {
                     return Taken::Unfit;
                 }
                 octets.get(40..40 + usize::from(u16::from_be_bytes([*high, *low])))
@@ -264,7 +273,7 @@ fn take(frame: &Frame<'_>, v6: bool, target: &mut [u8], used: usize) -> Taken {
     let Some(esp) = esp else { return Taken::Malformed };
     let at = used..used + esp.len();
     target[at.clone()].copy_from_slice(esp);
-    Taken::Esp(at)
+    Taken::Esp(at, ds_field::class(octets))
 }
 
 #[cfg(test)]
@@ -281,7 +290,7 @@ mod tests {
     }
 
     fn v4(flags: u16, esp: &[u8], padding: usize) -> Vec<u8> {
-        let mut packet = vec![0x46, 0, 0, 24 + esp.len() as u8, 0, 0];
+        let mut packet = vec![0x46, 0xb9, 0, 24 + esp.len() as u8, 0, 0];
         packet.extend(flags.to_be_bytes());
         packet.resize(24, 0);
         packet.extend(esp);
@@ -290,29 +299,31 @@ mod tests {
     }
 
     fn v6(next: u8, esp: &[u8]) -> Vec<u8> {
-        let mut packet = vec![0x60, 0, 0, 0, 0, esp.len() as u8, next];
+        let mut packet = vec![0x6b, 0x90, 0, 0, 0, esp.len() as u8, next];
         packet.resize(40, 0);
         packet.extend(esp);
         packet
     }
 
     #[test]
-    fn esp_is_found_behind_options_and_without_the_padding_of_a_short_frame() {
+    fn esp_is_found_behind_options_without_the_padding_of_a_short_frame_and_with_its_class() {
         for packet in [v4(0x4000, b"esp packet", 9), v4(0, b"esp packet", 0)] {
             let (taken, target) = taken(&packet, false, true);
-            assert!(matches!(taken, Taken::Esp(at) if at == (7..17)));
+            assert!(matches!(taken, Taken::Esp(at, 0xb9) if at == (7..17)));
             assert_eq!(&target[7..17], b"esp packet");
         }
-        assert!(matches!(taken(&v6(50, b"esp"), true, true).0, Taken::Esp(at) if at == (7..10)));
+        assert!(matches!(taken(&v6(50, b"esp"), true, true).0, Taken::Esp(at, 0xb9) if at == (7..10)));
     }
 
     #[test]
-    fn fragments_and_packets_longer_than_a_frame_are_left_to_the_kernel() {
+    fn fragments_extension_headers_and_packets_longer_than_a_frame_are_left_to_the_kernel() {
         for flags in [0x2000, 0x0001, 0x1fff] {
             assert!(matches!(taken(&v4(flags, b"esp", 0), false, true).0, Taken::Unfit));
         }
         assert!(matches!(taken(&v4(0, b"esp", 0), false, false).0, Taken::Unfit));
-        assert!(matches!(taken(&v6(FRAGMENT, b"esp"), true, true).0, Taken::Unfit));
+        for next in [0, 43, 44, 60] {
+            assert!(matches!(taken(&v6(next, b"esp"), true, true).0, Taken::Unfit));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::counters::{Counter, Counters};
 use crate::device::Device;
 use crate::egress::Outlet;
 use crate::inbound::InboundEntry;
+use crate::merging::{self, Refused};
 use crate::tally::Batch;
 use crate::transport::Room;
 use crate::vnet::Header;
@@ -18,6 +19,7 @@ pub struct TunSink<'a> {
     first: Arc<Device>,
     device: Arc<Device>,
     worker: usize,
+    refused: &'a Refused,
     pub(super) counters: &'a Counters,
     pub(super) vectors: Vec<libc::iovec>,
 }
@@ -28,7 +30,7 @@ pub const VECTORS: usize = 96;
 /// Writes to `device`, until packets for another come. `vectors` are lent, so that they need not be made for every batch.
 pub fn sink<'a>(device: &Arc<Device>, outlet: &'a Outlet<'_>, vectors: Vec<libc::iovec>) -> TunSink<'a> {
     let (first, device, worker) = (Arc::clone(device), Arc::clone(device), outlet.worker);
-    TunSink { first, device, worker, counters: outlet.counters, vectors }
+    TunSink { first, device, worker, refused: &outlet.shared.refused, counters: outlet.counters, vectors }
 }
 
 /// What comes now goes to the device of `entry`: what is open for another is written first, for its flows may look like
@@ -53,15 +55,18 @@ pub fn turn_to(
 
 impl Sink for TunSink<'_> {
     fn write(&mut self, header: Header, octets: &[u8], pieces: &[Range<usize>]) {
-        let header = header.write();
-        let vector = |octets: &[u8]| libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-        self.vectors.clear();
-        self.vectors.push(vector(&header));
-        self.vectors.extend(pieces.iter().map(|piece| vector(&octets[piece.clone()])));
-        self.counters.count(Counter::TunWrites);
-        self.counters.batches.count(Batch::TunWrite, pieces.len());
-        if self.device.tun.lanes(self.worker)[0].write(&self.vectors).is_err() {
-            self.counters.add(Counter::DropTunWrite, pieces.len());
+        let queue = &self.device.tun.lanes(self.worker)[0];
+        let counters = self.counters;
+        counters.batches.count(Batch::TunWrite, pieces.len());
+        let written = merging::write(header, octets, pieces, &mut self.vectors, |parts| {
+            counters.count(Counter::TunWrites);
+            queue.write(parts)
+        });
+        if written.singly {
+            self.refused.add(header.gso_type);
+        }
+        if written.lost > 0 {
+            counters.add(Counter::DropTunWrite, written.lost);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What the kernel does for us, as far as it is known now.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::DataPlane;
+use crate::device::Device;
 use crate::error::Error;
 use crate::tun::OffloadMode;
 
@@ -23,11 +25,12 @@ impl DataPlane {
         let wanted = self.shared.offload_mode != OffloadMode::Off;
         let plain = wanted && self.shared.plain_wanted.load(Relaxed);
         let devices = self.shared.devices.load();
+        let merged = |device: &Arc<Device>| self.shared.refused.leaves(device.tun.offloads);
         let sockets = || self.shared.stations.iter().flat_map(|station| &station.sockets).filter(|socket| socket.esp);
         let row = |name, asked, in_use| Offload { name, asked, in_use };
         [
-            row("tun_tcp", wanted, devices.iter().all(|device| device.tun.offloads.tcp)),
-            row("tun_udp", wanted, devices.iter().all(|device| device.tun.offloads.udp)),
+            row("tun_tcp", wanted, devices.iter().all(|device| merged(device).tcp)),
+            row("tun_udp", wanted, devices.iter().all(|device| merged(device).udp)),
             row("tun_lanes", wanted && self.workers() == 1, devices[0].tun.has_lanes()),
             row("udp_segment", wanted, self.shared.segmentation && !self.is_refused_everywhere()),
             row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),

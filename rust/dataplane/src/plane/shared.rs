@@ -9,6 +9,7 @@ use crate::counters::Counters;
 use crate::device::Devices;
 use crate::ike::IkeSpis;
 use crate::inbound::Sad;
+use crate::merging::Refused;
 use crate::notice::Notices;
 use crate::station::{self, Station};
 use crate::tun::{OffloadMode, Tun};
@@ -29,6 +30,8 @@ pub struct Shared {
     pub(crate) offload_mode: OffloadMode,
     /// Some SA sends plain ESP, and will hear it.
     pub(crate) plain_wanted: AtomicBool,
+    /// What the TUN does not take merged.
+    pub(crate) refused: Refused,
     /// Packet rings are in use.
     pub(crate) rings: AtomicBool,
     /// Whether threads are wanted to be urgent, and whether the kernel permits it.
@@ -67,6 +70,7 @@ impl Shared {
             steered,
             offload_mode: options.offloads,
             plain_wanted: AtomicBool::new(false),
+            refused: Refused::default(),
             rings: AtomicBool::new(false),
             real_time: (options.real_time, AtomicBool::new(false)),
             busy_poll: options.busy_poll,

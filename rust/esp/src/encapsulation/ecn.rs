@@ -1,11 +1,14 @@
-//! ECN through tunnels (RFC 6040).
+//! ECN through tunnels (RFC 6040), and the octet of an IP header where it stands beside the DSCP: IPv4's DS field, IPv6's traffic
+//! class.
+
+use super::ip::IpHeaders;
 
 const NOT_ECT: u8 = 0;
 const ECT_1: u8 = 1;
 const ECT_0: u8 = 2;
 const CE: u8 = 3;
 /// The bits of a traffic class that are ECN's.
-pub(crate) const ECN: u8 = 3;
+pub const ECN: u8 = 3;
 
 /// The outer ECN field (RFC 6040 4.1): normal mode copies, compatibility mode sends Not-ECT.
 pub(crate) fn outer(inner: u8, normal: bool) -> u8 {
@@ -14,14 +17,16 @@ pub(crate) fn outer(inner: u8, normal: bool) -> u8 {
 
 /// What decapsulation makes of the two fields (RFC 6040 figure 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Combined {
+pub struct Combined {
     /// The inner field as it goes on; None: the packet is dropped.
-    pub(crate) inner: Option<u8>,
+    pub inner: Option<u8>,
     /// A combination that no sound path makes.
-    pub(crate) anomaly: bool,
+    pub anomaly: bool,
 }
 
-pub(crate) fn combine(inner: u8, outer: u8) -> Combined {
+/// What becomes of the inner field behind this outer one; of both octets only the bits of ECN count.
+#[must_use]
+pub fn combine(inner: u8, outer: u8) -> Combined {
     let (inner, outer) = (inner & ECN, outer & ECN);
     let (inner, anomaly) = match (inner, outer) {
         (NOT_ECT, CE) => (None, true),
@@ -35,13 +40,26 @@ pub(crate) fn combine(inner: u8, outer: u8) -> Combined {
     Combined { inner, anomaly }
 }
 
+/// The octet with DSCP and ECN of an IP packet, which has a whole header.
+#[inline]
+#[must_use]
+pub fn class(packet: &[u8]) -> u8 {
+    IpHeaders::traffic_class(packet)
+}
+
 /// Writes the ECN field of an IP packet.
 pub(crate) fn set(packet: &mut [u8], ecn: u8) {
+    set_class(packet, class(packet) & !ECN | ecn);
+}
+
+/// Writes the octet with DSCP and ECN of an IP packet, which has a whole header. A wrong IPv4 checksum stays wrong.
+pub fn set_class(packet: &mut [u8], class: u8) {
     if packet[0] >> 4 == 6 {
-        packet[1] = packet[1] & !(ECN << 4) | ecn << 4;
-    } else if packet[1] & ECN != ecn {
+        packet[0] = packet[0] & 0xf0 | class >> 4;
+        packet[1] = packet[1] & 0x0f | class << 4;
+    } else if packet[1] != class {
         let before = u16::from_be_bytes([packet[0], packet[1]]);
-        packet[1] = packet[1] & !ECN | ecn;
+        packet[1] = class;
         let after = u16::from_be_bytes([packet[0], packet[1]]);
         super::nat::update_checksum(&mut packet[10..12], u64::from(before), u64::from(after));
     }
@@ -83,5 +101,18 @@ mod tests {
             assert_eq!(header[1], 0xb8 | ecn);
             assert_eq!(super::super::ip::fold(super::super::ip::sum(&header)), 0xffff);
         }
+    }
+
+    #[test]
+    fn the_class_of_an_ipv6_packet_leaves_version_and_flow_label_alone() {
+        let mut header = [0x6f; 40];
+        header[1..4].fill(0xff);
+        for written in [0, 0xb9, 0xff] {
+            set_class(&mut header, written);
+            assert_eq!((class(&header), header[0] >> 4, header[1] & 15, header[2]), (written, 6, 15, 0xff));
+        }
+        set_class(&mut header, 0xb8);
+        set(&mut header, CE);
+        assert_eq!(class(&header), 0xbb);
     }
 }

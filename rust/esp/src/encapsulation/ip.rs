@@ -97,6 +97,7 @@ impl IpHeaders {
     }
 
     /// The octet with DSCP and ECN.
+    #[inline]
     pub(crate) fn traffic_class(packet: &[u8]) -> u8 {
         if packet[0] >> 4 == 4 { packet[1] } else { packet[0] << 4 | packet[1] >> 4 }
     }

@@ -4,7 +4,7 @@
 //! policy: whether a packet fits its SA's selectors is asked of a function.
 
 mod decap;
-pub(crate) mod ecn;
+pub mod ecn;
 mod encap;
 mod frame;
 pub(crate) mod ip;
