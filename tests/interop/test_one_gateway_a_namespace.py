@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from interop_peers import Sites, Terms, connected, inbound_spis
+from interop_peers import WIRE, Sites, Terms, connected, inbound_spis
 
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.lab.gateways import Gateway
@@ -72,7 +72,7 @@ def test_another_gateway_may_run_as_soon_as_stop_returns(wire: Sites) -> None:
 
 def test_reload_by_signal_that_fails_says_so(wire: Sites) -> None:
     left = wire.ironswan()
-    left.configure(Terms(child=f"interface = {wire.left.interfaces()[-1]}").text("left"))
+    left.configure(Terms(child=f"interface = {WIRE}").text("left"))
     os.kill(left.pid, signal.SIGHUP)
     until(lambda: "not reloaded" in left.log_text(), 10, "the log says that it was not reloaded")
     assert left.log_text().count("cannot make the interface") == 1
