@@ -118,10 +118,14 @@ def test_rekeyed_child_is_replaced_without_a_moment_unbound() -> None:
         before, (old,), calls = left.spis, right.bound, len(left.plane.calls)
         right_before, right_calls = right.spis, len(right.plane.calls)
 
-        def lose_the_delete(event: object) -> None:
-            left.plane.cut = left.plane.cut or isinstance(event, ChildInstalled)
+        delete: list[tuple[str, int, str, int, bytes]] = []
+        send = left.plane.send
 
-        left.gateway.watchers.add(lose_the_delete)
+        def keep_the_delete_back(event: object) -> None:
+            if isinstance(event, ChildInstalled):
+                left.plane.send = lambda *datagram: delete.append(datagram) or True  # type: ignore[method-assign]
+
+        left.gateway.watchers.add(keep_the_delete_back)
         await left.do("rekey", name="lan", kind="child")
         (ours,) = left.spis - before
         binds = [arguments for name, arguments in left.plane.calls[calls:] if name == "bind_policy"]
@@ -133,6 +137,9 @@ def test_rekeyed_child_is_replaced_without_a_moment_unbound() -> None:
         assert right.plane.outbound[right.bound[0]].spi == ours
         binds = [arguments for name, arguments in right.plane.calls[right_calls:] if name == "bind_policy"]
         assert [handle for _, handle in binds] == right.bound
+        left.plane.send = send  # type: ignore[method-assign]
+        for datagram in delete:
+            send(*datagram)
 
     play(scenario)
 
