@@ -162,13 +162,18 @@ def test_packets_that_came_in_are_liveness_to_the_engine(monkeypatch: pytest.Mon
         (spi,) = left.spis
         heard: list[int] = []
         monkeypatch.setattr(left.gateway.manager, "inbound_traffic", lambda spi, now: heard.append(spi), raising=False)
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await several_turns()
         assert heard == []
-        left.plane.volumes[spi] = (1, 84)
-        await left.until(lambda: heard)
-        left.plane.volumes[spi] = (7, 588)
-        await left.until(lambda: len(heard) == 2)
-        assert heard == [spi, spi]
+        for packets in (1, 7):
+            heard.clear()
+            left.plane.volumes[spi] = (packets, 84 * packets)
+            await left.until(lambda: heard)
+            await several_turns()
+            assert heard == [spi]
 
     play(scenario)
+
+
+async def several_turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
