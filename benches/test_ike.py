@@ -47,7 +47,7 @@ class Pair:
 
     def __init__(self, proposal):
         spis = count(0x1000)
-        environment = Environment(os.urandom, lambda: next(spis))
+        environment = Environment(os.urandom, lambda _worker=None, /: next(spis))
         self.moon = IkeManager(configuration("moon", "sun", proposal), environment)
         self.sun = IkeManager(configuration("sun", "moon", proposal), environment)
         self.now = 0.0

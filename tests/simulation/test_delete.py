@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from protected import payloads_of, requests_and_answers
 from scenarios import child, connection, established, mirrored, network
 from test_ike_rekey import crossing, finish, sides
 
@@ -33,6 +34,7 @@ def test_both_sides_delete_the_same_child(dropped):
     """I81, I84: the answers are empty."""
     net = established()
     net.traffic = False
+    net.sent.clear()
     from_moon, from_sun, operations = crossing(
         net,
         moon=lambda h: h.engine.delete_child(h.child(), net.now),
@@ -45,6 +47,10 @@ def test_both_sides_delete_the_same_child(dropped):
     assert not net.moon.plane.known
     assert not net.sun.plane.known
     assert [e.end_action for h in net.hosts for e in h.of(ev.ChildRemoved)] == [EndAction.NONE] * 2
+    for host in net.hosts:
+        answers = requests_and_answers(net, host, response=True)
+        assert answers
+        assert [payloads_of(host, answer) for answer in answers] == [()] * len(answers)
 
 
 @pytest.mark.parametrize("starter", ["moon", "sun"])

@@ -10,6 +10,7 @@ from gateway_pairs import NET, Side, child, configuration, play
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.dataplane.port import Acquire, InterfaceGone, SaNotice
 from ironswan.gateway.routes import Kind
+from ironswan.ike.events import ChildInstalled
 from ironswan.policy.connection import CopyDscp, EndAction, Mode, StartAction
 from ironswan.policy.selectors import SelectorTemplate
 
@@ -113,16 +114,32 @@ def test_down_of_what_is_not_up_says_so() -> None:
 def test_rekeyed_child_is_replaced_without_a_moment_unbound() -> None:
     async def scenario(left: Side, right: Side) -> None:
         await left.do("up", name="lan")
-        before = left.spis
-        calls = len(left.plane.calls)
+        await right.until(lambda: any(right.bound))
+        before, (old,), calls = left.spis, right.bound, len(left.plane.calls)
+        right_before, right_calls = right.spis, len(right.plane.calls)
+
+        delete: list[tuple[str, int, str, int, bytes]] = []
+        send = left.plane.send
+
+        def keep_the_delete_back(event: object) -> None:
+            if isinstance(event, ChildInstalled):
+                left.plane.send = lambda *datagram: delete.append(datagram) or True  # type: ignore[method-assign]
+
+        left.gateway.watchers.add(keep_the_delete_back)
         await left.do("rekey", name="lan", kind="child")
-        assert len(left.spis - before) == 1
+        (ours,) = left.spis - before
         binds = [arguments for name, arguments in left.plane.calls[calls:] if name == "bind_policy"]
-        assert binds
-        assert all(handle is not None for _, handle in binds)
-        (spi,) = right.spis - before if len(right.spis) == 1 else (max(right.spis),)
+        assert [left.plane.outbound[handle].spi for _, handle in binds] == list(right.spis - right_before)
+        assert right.bound == [old], "only a packet tells it that we receive on the new SA"
+        (spi,) = right.spis - right_before
         right.plane.tell(SaNotice("first_packet", spi, "127.0.1.1", 4500))
-        await right.until(lambda: None not in right.bound)
+        await right.until(lambda: right.bound != [old])
+        assert right.plane.outbound[right.bound[0]].spi == ours
+        binds = [arguments for name, arguments in right.plane.calls[right_calls:] if name == "bind_policy"]
+        assert [handle for _, handle in binds] == right.bound
+        left.plane.send = send  # type: ignore[method-assign]
+        for datagram in delete:
+            send(*datagram)
 
     play(scenario)
 
