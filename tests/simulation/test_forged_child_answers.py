@@ -238,6 +238,10 @@ def test_rekey_with_another_answer_than_asked_for_leaves_the_old_sa_in_use(becau
     assert [c.state for c in net.moon.engine.snapshot(net.now)[0].children] == ["installed"]
     assert len(net.sun.plane.known) == len(net.sun.plane.outbound) == 1
     assert net.moon.plane.installed == 1
+    # Nor does the peer take it for replaced for ever: the next rekey is granted.
+    net.run(60)
+    net.consistent()
+    assert net.moon.plane.installed == 2
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)

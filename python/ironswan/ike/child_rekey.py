@@ -14,7 +14,7 @@ from ironswan.ike.narrowing import between_hosts
 from ironswan.ike.outcomes import peer_refused
 from ironswan.ike.payloads import Payloads, error_notify, find
 from ironswan.ike.refusal import Refusal
-from ironswan.ike.timers import TimerKind
+from ironswan.ike.timers import RETRY_AFTER, RETRY_JITTER, TimerKind
 from ironswan.ike.types import Because, ChildState, Outcome
 from ironswan.ike.wanted import WantedChild
 from ironswan.policy.connection import Mode
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ironswan.ike.session import IkeSa
 
 MAX_KE_RETRIES = 2
-RETRY_AFTER = 10.0
-RETRY_JITTER = 10.0
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from ironswan.ike.children import (
 )
 from ironswan.ike.closing import Ending, close_sa
 from ironswan.ike.payloads import Payloads
+from ironswan.ike.timers import RETRY_AFTER, RETRY_JITTER, TimerKind
 from ironswan.ike.types import ChildState, IkeState, Outcome
 from ironswan.policy.connection import EndAction
 from ironswan.policy.transforms import Protocol
@@ -186,6 +187,11 @@ def _remember_early(sa: IkeSa, spi: int) -> None:
 
 def _closed_by_peer(sa: IkeSa, child: Child, now: float) -> None:
     follower = hand_outbound_on(sa, child)
+    if follower is not None and follower is child.replaces and follower.state is ChildState.REKEYED:
+        # The peer rekeyed and did not want what came of it: the old one carries on, and may be rekeyed again.
+        follower.state = ChildState.INSTALLED
+        delay = RETRY_AFTER + RETRY_JITTER * sa.context.environment.fraction()
+        sa.arm(TimerKind.CHILD_SOFT, now + delay, follower.inbound_spi)
     if follower is not None or child.state is ChildState.REKEYED:
         linger(sa, child, now)
     elif child.state is ChildState.REKEYING:

@@ -21,7 +21,7 @@ from ironswan.ike.payloads import Payloads, error_notify, find
 from ironswan.ike.refusal import Refusal
 from ironswan.ike.session import IkeSa
 from ironswan.ike.suites import ke_method, numbered, offered_ke_methods
-from ironswan.ike.timers import TimerKind
+from ironswan.ike.timers import RETRY_AFTER, RETRY_JITTER, TimerKind
 from ironswan.ike.types import Because, IkeState, Outcome
 from ironswan.policy.proposals import Mismatch, is_answer_to, select
 from ironswan.policy.transforms import Proposal
@@ -32,8 +32,6 @@ from ironswan.wire.numbers import ExchangeType, NotifyType
 from ironswan.wire.sa import SaPayload
 
 MAX_KE_RETRIES = 2
-RETRY_AFTER = 10.0
-RETRY_JITTER = 10.0
 REDUNDANT_TIMEOUT = 60.0
 
 

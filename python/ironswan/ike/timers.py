@@ -25,6 +25,10 @@ class TimerKind(Enum):
     CHILD_CONFIRM = "child-confirm"
 
 
+# A rekey that was refused is tried again after so many seconds, and a random part of so many more.
+RETRY_AFTER = 10.0
+RETRY_JITTER = 10.0
+
 TimerKey = tuple[TimerKind, int]
 _Entry = tuple[float, int, bytes, TimerKey]
 
