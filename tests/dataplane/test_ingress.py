@@ -40,8 +40,8 @@ def add_sa(pair, number=1, *, remote=INNER["a"], **limits):
     return peer(spi, number)
 
 
-def seal(sa, *inner):
-    return sa.encap(esp.PacketBatch(inner)).packets.tolist()
+def seal(sa, *inner, **options):
+    return sa.encap(esp.PacketBatch(inner), **options).packets.tolist()
 
 
 def send(pair, *datagrams, port=PEER_PORT):
@@ -140,10 +140,13 @@ def test_an_authentic_payload_that_is_no_packet_is_dropped_and_counted(make_pair
     pair = make_pair()
     sa = add_sa(pair)
     # Transport mode seals any payload, and looks the same on the wire.
-    send(pair, *seal(peer(sa.spi, mode="transport", tunnel=None), header(len(inner), next_header) + inner))
+    any_payload = peer(sa.spi, mode="transport", tunnel=None)
+    send(pair, *seal(any_payload, PACKET, next_header=IPV4))
+    counted(pair.b, "opened_packets")
+    send(pair, *seal(any_payload, inner, next_header=next_header))
     counted(pair.b, "drop_bad_inner")
     assert pair.b.plane.inbound_drops(sa.spi)["drop_bad_inner"] == 1
-    assert pair.b.counter("opened_packets") == pair.b.counter("tun_writes") == 0
+    assert pair.b.counter("opened_packets") == pair.b.counter("tun_writes") == 1
 
 
 @pytest.mark.parametrize("limit", [{"hard_packets": 3}, {"hard_bytes": 201}], ids=["packets", "octets"])
