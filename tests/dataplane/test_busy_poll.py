@@ -1,6 +1,7 @@
 """When a worker looks for more before it sleeps."""
 
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -53,5 +54,5 @@ def test_it_stays_awake_between_questions_that_come_soon_after_each_other(make_p
 def test_it_sleeps_before_each_of_them_where_it_is_not_to_look(make_pair):
     pair = make_pair()
     pair.join()
-    # Again where others kept it from going to sleep for so long that the next one was there.
-    wait_for(lambda: sleeps_meanwhile(pair) > ROUNDS * 0.9, 60)
+    # Unless others keep it from going to sleep for so long that the next one is there.
+    assert statistics.median(sleeps_meanwhile(pair) for _ in range(9)) > ROUNDS * 0.75
