@@ -175,8 +175,8 @@ fn changed(packet: &[u8], at: usize, octets: &[u8]) -> Vec<u8> {
 }
 
 /// Two packets that are one frame, and not any more once the second has `octets` at `at`.
-fn keeps_apart(packets: [Vec<u8>; 2], at: usize, octets: &[u8]) {
-    assert_eq!(coalesce(&packets).len(), 1);
+fn keeps_apart(packets: &[Vec<u8>; 2], at: usize, octets: &[u8]) {
+    assert_eq!(coalesce(packets).len(), 1);
     let packets = [packets[0].clone(), changed(&packets[1], at, octets)];
     let frames = coalesce(&packets);
     assert_eq!(frames.len(), 2, "octet {at}");
@@ -213,12 +213,12 @@ fn packets_of_other_addresses_or_ports_are_of_another_flow() {
     for packets in [two_segments(false), two_datagrams(false)] {
         // Source and destination, the first and last octet of each; then the ports.
         for at in [12, 15, 16, 19, 20, 21, 22, 23] {
-            keeps_apart(packets.clone(), at, &[77]);
+            keeps_apart(&packets, at, &[77]);
         }
     }
     for packets in [two_segments(true), two_datagrams(true)] {
         for at in [8, 15, 16, 23, 24, 31, 32, 39, 40, 41, 42, 43] {
-            keeps_apart(packets.clone(), at, &[77]);
+            keeps_apart(&packets, at, &[77]);
         }
     }
 }
@@ -228,7 +228,7 @@ fn segments_with_another_acknowledgement_window_or_urgent_pointer_are_not_merged
     for v6 in [false, true] {
         let l4 = if v6 { 40 } else { 20 };
         for at in [8, 11, 14, 15] {
-            keeps_apart(two_segments(v6), l4 + at, &[77]);
+            keeps_apart(&two_segments(v6), l4 + at, &[77]);
         }
     }
 }
@@ -238,7 +238,7 @@ fn segments_with_other_options_are_not_merged() {
     for v6 in [false, true] {
         let l4 = if v6 { 40 } else { 20 };
         for at in [27, 31] {
-            keeps_apart(two_segments_with_options(v6), l4 + at, &[77]);
+            keeps_apart(&two_segments_with_options(v6), l4 + at, &[77]);
         }
     }
 }
@@ -248,13 +248,13 @@ fn packets_with_another_ds_field_or_hop_limit_are_not_merged() {
     for packets in [two_segments(false), two_datagrams(false)] {
         // DSCP, ECN, then the time to live
         for (at, octet) in [(1, 0xb8), (1, 3), (8, 9)] {
-            keeps_apart(packets.clone(), at, &[octet]);
+            keeps_apart(&packets, at, &[octet]);
         }
     }
     for packets in [two_segments(true), two_datagrams(true)] {
         // DSCP, ECN, the flow label, then the hop limit
         for (at, octet) in [(0, 0x6b), (1, 0x30), (3, 77), (7, 9)] {
-            keeps_apart(packets.clone(), at, &[octet]);
+            keeps_apart(&packets, at, &[octet]);
         }
     }
 }

@@ -155,18 +155,18 @@ fn order_is_kept_by(workers: usize) {
     let socket = receiver();
     let plane = gateway(workers, socket.local_addr().unwrap());
     let each = || plane.worker_counters().iter().map(|counters| sealed(counters)).collect::<Vec<_>>();
-    let sent = AtomicBool::new(false);
+    let all_sent = AtomicBool::new(false);
     let seen = thread::scope(|scope| {
         // Not one is lost that was sealed.
         let watching = scope.spawn(|| {
             let packets = |seen: &HashMap<u32, Seen>| seen.values().map(|sa| sa.packets).sum::<u64>();
-            watch(&socket, |seen| sent.load(Relaxed) && packets(seen) == each().iter().sum())
+            watch(&socket, |seen| all_sent.load(Relaxed) && packets(seen) == each().iter().sum())
         });
         let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| flood(&flows()))).collect();
         for sender in senders {
             sender.join().unwrap();
         }
-        sent.store(true, Relaxed);
+        all_sent.store(true, Relaxed);
         watching.join().unwrap()
     });
     let each = each();
