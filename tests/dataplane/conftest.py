@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,19 +12,19 @@ from two_gateways import Pair, supported
 
 
 @pytest.fixture
-def make_pair() -> Iterator[Callable[..., Pair]]:
-    """Build pairs of gateways that are gone after the test."""
+def make_pair(absent: Callable[[str], None]) -> Iterator[Callable[..., Pair]]:
+    """Build pairs of gateways, or of another kind, that are gone after the test."""
     if reason := supported():
-        pytest.skip(reason)
-    pairs: list[Pair] = []
+        absent(reason)
+    numbers = itertools.count()
+    with contextlib.ExitStack() as stack:
 
-    def make(**options: Any) -> Pair:
-        pairs.append(Pair(str(len(pairs)), **options))
-        return pairs[-1]
+        def make(kind: type[Pair] = Pair, **options: Any) -> Pair:
+            pair = kind(str(next(numbers)), **options)
+            stack.callback(pair.close)
+            return pair
 
-    yield make
-    for pair in pairs:
-        pair.close()
+        yield make
 
 
 @pytest.fixture

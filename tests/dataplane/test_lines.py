@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from test_traffic import tcp_transfer
-from two_gateways import INNER, OUTER, Pair, Side, inside, run
+from two_gateways import INNER, OUTER, Pair, Side, inside, run, wait_for
 
 from ironswan import _native
 
@@ -26,6 +26,16 @@ def lines(side: Side, *, v6: bool = False) -> int:
         rows = Path("/proc/thread-self/net", "udp6" if v6 else "udp").read_text().splitlines()[1:]
     sockets = [(local, remote) for _, local, remote, *_ in map(str.split, rows) if local.endswith(f":{4500:04X}")]
     return sum(not remote.endswith(":0000") for _, remote in sockets)
+
+
+def unreachable(side: Side) -> dict[str, int]:
+    """How many such reports its kernel has heard, and how many it had no use for: none, where they name a socket."""
+    with inside(side.namespace):
+        rows = [
+            row.split()[1:] for row in Path("/proc/thread-self/net/snmp").read_text().splitlines() if "Icmp:" in row
+        ]
+    found = dict(zip(*rows, strict=True))
+    return {name: int(found[name]) for name in ("InDestUnreachs", "InErrors")}
 
 
 def ping(pair: Pair, count: int = 5) -> str:
@@ -102,9 +112,12 @@ def test_forged_reports_take_neither_packets_nor_segmentation_from_a_line(
 ) -> None:
     pair = make_pair()
     pair.join()
+    before = unreachable(pair.a)
     with reports(pair, code, mtu=600):
+        wait_for(lambda: unreachable(pair.a)["InDestUnreachs"] > before["InDestUnreachs"])
         assert tcp_transfer(pair, INNER["a"], INNER["b"], OCTETS) == hashlib.sha256(OCTETS).hexdigest()
     assert pair.a.counter("segmentation_fallbacks") == pair.a.counter("drop_send_failed") == 0
+    assert unreachable(pair.a)["InErrors"] == before["InErrors"]
 
 
 def test_a_line_stands_the_loss_of_its_address(make_pair: Callable[..., Pair]) -> None:

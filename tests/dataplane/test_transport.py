@@ -1,5 +1,6 @@
 """Transport mode between two data planes: packets of the hosts themselves, without a second IP header."""
 
+import functools
 import hashlib
 import socket
 
@@ -17,6 +18,8 @@ class Hosts(Pair):
 
     def __init__(self, tag: str, **options: object) -> None:
         super().__init__(tag, mark=220, **options)
+
+    def prepare(self) -> None:
         for x, y in ("ab", "ba"):
             ns = ("ip", "-n", self.names[x])
             for family, outer in (("-4", OUTER), ("-6", OUTER6)):
@@ -45,19 +48,9 @@ class Hosts(Pair):
 
 
 @pytest.fixture
-def hosts(make_pair, request):
-    """Two hosts, shielded."""
-    pairs = []
-
-    def make(tag="t", **options):
-        pairs.append(Hosts(tag, **options))
-        return pairs[-1]
-
-    # For its check that pairs can be built here at all.
-    assert make_pair
-    yield make
-    for pair in pairs:
-        pair.close()
+def hosts(make_pair):
+    """Builds two hosts."""
+    return functools.partial(make_pair, Hosts)
 
 
 @pytest.mark.parametrize("target", [OUTER["b"], OUTER6["b"]])

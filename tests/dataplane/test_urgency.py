@@ -15,11 +15,11 @@ def urgent():
 
 
 @pytest.fixture
-def pair(make_pair):
+def pair(make_pair, absent):
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except PermissionError:
-        pytest.skip("threads may not be real-time here: it takes CAP_SYS_NICE")
+        absent("threads may not be real-time here: it takes CAP_SYS_NICE")
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     pair = make_pair(real_time=True)
     pair.join()

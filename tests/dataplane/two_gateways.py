@@ -16,7 +16,8 @@ from typing import Any
 
 from ironswan import _native, esp
 
-PREFIX = "ipswdp"
+# Of this session alone: another may run beside it.
+PREFIX = f"ipswdp{os.getpid()}-"
 CLONE_NEWNET = 0x40000000
 ANY = (0, 65535)
 OUTER = {"a": "10.201.0.1", "b": "10.201.0.2"}
@@ -96,9 +97,17 @@ class Pair:
         self.outer = OUTER6 if outer6 else OUTER
         self.names = {x: f"{PREFIX}{tag}{x}" for x in "ab"}
         self.sides: dict[str, Side] = {}
-        self.clean()
+        with contextlib.ExitStack() as stack:
+            self.build(stack, options, b or {})
+            self.a, self.b = self.sides["a"], self.sides["b"]
+            self.prepare()
+            self.stack = stack.pop_all()
+
+    def build(self, stack: contextlib.ExitStack, options: dict[str, Any], of_b: dict[str, Any]) -> None:
+        """Make namespaces and planes; what there is of them ends with the stack."""
         for x in "ab":
             run("ip", "netns", "add", self.names[x])
+            stack.callback(run, "ip", "netns", "del", self.names[x])
         veth = {x: f"v{x}" for x in "ab"}
         run(
             "ip",
@@ -122,14 +131,17 @@ class Pair:
             run(*ns, "addr", "add", f"{OUTER6[x]}/64", "dev", veth[x], "nodad")
             run(*ns, "link", "set", veth[x], "up")
             with inside(self.names[x]):
-                plane = _native.DataPlane(tun_name="ipsec0", **(options | (b or {}) if x == "b" else options))
+                plane = _native.DataPlane(tun_name="ipsec0", **(options | of_b if x == "b" else options))
+            stack.callback(plane.close)
             self.sides[x] = Side(x, self.names[x], plane)
             y = "b" if x == "a" else "a"
             run(*ns, "addr", "add", f"{INNER[x]}/32", "dev", "lo")
             run(*ns, "addr", "add", f"{INNER6[x]}/128", "dev", "lo", "nodad")
             run(*ns, "route", "add", "10.202.0.0/16", "dev", "ipsec0", "src", INNER[x])
             run(*ns, "-6", "route", "add", f"{INNER6[y]}/128", "dev", "ipsec0", "src", INNER6[x])
-        self.a, self.b = self.sides["a"], self.sides["b"]
+
+    def prepare(self) -> None:
+        """Do what a kind of pair needs beyond that."""
 
     def selectors(self, x: str) -> list[tuple[int, str, str, int, int]]:
         return [whole(INNER[x]), whole(INNER6[x])]
@@ -192,14 +204,8 @@ class Pair:
             plane.bind_policy(1, self.sides[x].handle)
 
     def close(self) -> None:
-        for side in self.sides.values():
-            side.plane.close()
-        self.clean()
-
-    def clean(self) -> None:
-        for name in self.names.values():
-            if Path(f"/run/netns/{name}").exists():
-                run("ip", "netns", "del", name)
+        """Whatever fails, the rest of it ends too."""
+        self.stack.close()
 
 
 def supported() -> str:

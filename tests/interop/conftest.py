@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,16 @@ from routing_daemons import FRR
 
 from ironswan.lab.capture import Capture
 
-
-def _absent(reason: str) -> None:
-    if os.environ.get("IRONSWAN_REQUIRE_PEERS") == "1":
-        pytest.fail(f"{reason}, and IRONSWAN_REQUIRE_PEERS=1", pytrace=False)
-    pytest.skip(reason)
+Absent = Callable[[str], None]
 
 
 @pytest.fixture(scope="session")
-def privileged() -> None:
+def privileged(absent: Absent) -> None:
     """Namespaces and TUN devices are ours to make."""
     if os.geteuid():
-        _absent("needs root for network namespaces")
+        absent("needs root for network namespaces")
     if not Path("/dev/net/tun").exists():
-        _absent("needs /dev/net/tun")
+        absent("needs /dev/net/tun")
 
 
 @pytest.fixture
@@ -50,25 +46,25 @@ def wire(privileged: None, tmp_path: Path) -> Iterator[Sites]:
 
 
 @pytest.fixture
-def peers(wire: Sites) -> Sites:
+def peers(wire: Sites, absent: Absent) -> Sites:
     """Two sites and a wire, with strongSwan at hand."""
     if lacking := missing_programs():
-        _absent(f"strongSwan is not complete here: {', '.join(lacking)} missing")
+        absent(f"strongSwan is not complete here: {', '.join(lacking)} missing")
     return wire
 
 
 @pytest.fixture
-def routers(wire: Sites) -> Sites:
+def routers(wire: Sites, absent: Absent) -> Sites:
     """Two sites and a wire, with FRR at hand."""
     if not (FRR / "bgpd").exists():
-        _absent(f"FRR is not here: {FRR}/bgpd missing")
+        absent(f"FRR is not here: {FRR}/bgpd missing")
     return wire
 
 
 @pytest.fixture
-def iperf3() -> str:
+def iperf3(absent: Absent) -> str:
     """The program."""
     program = shutil.which("iperf3")
     if program is None:
-        _absent("iperf3 is not here")
+        absent("iperf3 is not here")
     return str(program)

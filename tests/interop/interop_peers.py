@@ -131,8 +131,12 @@ class Charon:
         ]
         environment = {"STRONGSWAN_CONF": str(settings)}
         self._daemon = Daemon(namespace, private, self._folder / "output", environment)
-        until(self._answers, 10, "charon answers")
-        self.load()
+        try:
+            until(self._answers, 10, "charon answers")
+            self.load()
+        except BaseException:
+            self.stop()
+            raise
 
     def _answers(self) -> bool:
         if not self._daemon.running:

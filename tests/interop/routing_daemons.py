@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,16 @@ class Bgp:
         """`systems` are the numbers of ours and of the neighbour's."""
         # They give up root for a user of their own, who reads nothing of a test's folder.
         self._work = work = Path(tempfile.mkdtemp(prefix="frr-"))
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, work)
+            self._configure(systems, address, neighbour, prefix)
+            stack.callback(self._start(namespace, "zebra").stop)
+            until(lambda: (work / "zserv").exists(), 10, "zebra listens")
+            stack.callback(self._start(namespace, "bgpd", "--listenon", address).stop)
+            self._stack = stack.pop_all()
+
+    def _configure(self, systems: tuple[int, int], address: str, neighbour: str, prefix: str) -> None:
+        work = self._work
         shutil.chown(work, "frr", "frr")
         (work / "bgpd.conf").write_text(
             f"""router bgp {systems[0]}
@@ -36,9 +47,6 @@ class Bgp:
 """
         )
         (work / "zebra.conf").write_text("hostname zebra\n")
-        self._zebra = self._start(namespace, "zebra")
-        until(lambda: (work / "zserv").exists(), 10, "zebra listens")
-        self._bgpd = self._start(namespace, "bgpd", "--listenon", address)
 
     def _start(self, namespace: Namespace, name: str, *more: str) -> Daemon:
         work = str(self._work)
@@ -48,6 +56,4 @@ class Bgp:
 
     def stop(self) -> None:
         """End both."""
-        self._bgpd.stop()
-        self._zebra.stop()
-        shutil.rmtree(self._work)
+        self._stack.close()

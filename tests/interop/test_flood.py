@@ -22,7 +22,7 @@ REASONS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tunnel_outlives_a_flood_and_its_gateways_still_answer(privileged: None, kind: str) -> None:
     result = measure(kind, Plan(rate=20_000, traffic=1_000, seconds=1))
-    assert result.during > 0
+    assert result.kept > 0.5
     assert result.answers
     assert result.dropped[REASONS[kind]] > 1_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -58,6 +59,17 @@ def association(spi: int) -> SecurityAssociation:
     return SecurityAssociation(ESP, spi, seq_num=1, crypt_algo="AES-GCM", crypt_key=KEY, nat_t_header=header)
 
 
+@contextmanager
+def data_plane(namespace: Namespace) -> Iterator[_native.DataPlane]:
+    with namespace.entered():
+        plane = _native.DataPlane(tun_name="ipsec0", mark=220)
+    try:
+        yield plane
+    finally:
+        plane.close()
+
+
+@contextmanager
 def bench(family: int, seen_as: str | None = None) -> Iterator[Bench]:
     """`seen_as`: the address the peer has for itself, before a NAT."""
     length = 24 if family == 4 else 64
@@ -69,10 +81,12 @@ def bench(family: int, seen_as: str | None = None) -> Iterator[Bench]:
             namespace.sysctl("net.ipv6.conf.default.accept_dad", 0)
         connect(own, other, names=("w0", "w0"), addresses=addresses)
         own.sysctl("net.ipv4.conf.all.rp_filter", 0)
-        with own.entered():
-            plane = _native.DataPlane(tun_name="ipsec0", mark=220)
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
-        with other.socket(kind, socket.SOCK_DGRAM) as wire, own.netlink() as netlink:
+        with (
+            data_plane(own) as plane,
+            other.socket(kind, socket.SOCK_DGRAM) as wire,
+            own.netlink() as netlink,
+        ):
             wire.settimeout(5)
             wire.bind((PEER[family], 4500))
             netlink.rule("add", family=kind, priority=220, table=220, fwmark=220, flags=2)
@@ -91,19 +105,20 @@ def bench(family: int, seen_as: str | None = None) -> Iterator[Bench]:
             plane.add_policy(1, local, remote)
             plane.bind_policy(1, handle)
             yield Bench(family, plane, own, wire, association(spi), association(SPI_TO_PEER))
-            plane.close()
 
 
 @pytest.fixture(params=[4, 6], ids=["v4", "v6"])
 def host(privileged: None, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """A host and its peer, no NAT between them."""
-    yield from bench(request.param)
+    with bench(request.param) as host:
+        yield host
 
 
 @pytest.fixture(params=[4, 6], ids=["v4", "v6"])
 def natted(privileged: None, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """The peer is behind a NAT."""
-    yield from bench(request.param, NAT[request.param])
+    with bench(request.param, NAT[request.param]) as host:
+        yield host
 
 
 def addressed(host: Bench, source: str | None = None) -> Packet:

@@ -157,15 +157,121 @@ fn without_df_the_identification_must_count_up() {
     assert_eq!(coalesce(&packets).len(), 1);
 }
 
-#[test]
-fn flows_do_not_mix() {
-    let mut packets = tcp_run(false, &[100, 100, 100, 100]);
-    for index in [1, 3] {
-        packets[index] = udp_packet(false, 4000, &[9; 64]);
+/// Writes into a packet, and makes its checksums right again.
+fn changed(packet: &[u8], at: usize, octets: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    packet[at..at + octets.len()].copy_from_slice(octets);
+    let v6 = packet[0] >> 4 == 6;
+    let (l4, addresses, protocol) = if v6 { (40, 8..40, packet[6]) } else { (20, 12..20, packet[9]) };
+    if !v6 {
+        crate::checksum::set_ipv4_header(&mut packet[..20]);
     }
-    packets.swap(2, 3);
-    let kinds: Vec<_> = coalesce(&packets).iter().map(|(header, _)| header.gso_type).collect();
-    assert!(kinds.contains(&vnet::GSO_UDP_L4));
+    let check = l4 + if protocol == TCP { 16 } else { 6 };
+    packet[check..check + 2].fill(0);
+    let right = !fold(sum(&packet[l4..]) + pseudo_header(&packet[addresses], packet.len() - l4, protocol));
+    packet[check..check + 2].copy_from_slice(&right.to_ne_bytes());
+    assert!(l4_checksum_is_right(&packet));
+    packet
+}
+
+/// Two packets that are one frame, and not any more once the second has `octets` at `at`.
+fn keeps_apart(packets: &[Vec<u8>; 2], at: usize, octets: &[u8]) {
+    assert_eq!(coalesce(packets).len(), 1);
+    let packets = [packets[0].clone(), changed(&packets[1], at, octets)];
+    let frames = coalesce(&packets);
+    assert_eq!(frames.len(), 2, "octet {at}");
+    assert_eq!(split(&frames), packets, "octet {at}");
+}
+
+fn two_datagrams(v6: bool) -> [Vec<u8>; 2] {
+    let [first, second] = [[9; 64], [10; 64]].map(|payload| udp_packet(v6, 5000, &payload));
+    [first, second]
+}
+
+fn two_segments(v6: bool) -> [Vec<u8>; 2] {
+    tcp_run(v6, &[100, 100]).try_into().unwrap()
+}
+
+/// Two segments with a time stamp each, and the same one.
+fn two_segments_with_options(v6: bool) -> [Vec<u8>; 2] {
+    let l4 = if v6 { 40 } else { 20 };
+    two_segments(v6).map(|packet| {
+        let options = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        let mut packet = [&packet[..l4 + 20], &options, &packet[l4 + 20..]].concat();
+        packet[l4 + 12] = 0x80;
+        if v6 {
+            packet[5] += 12;
+        } else {
+            packet[3] += 12;
+        }
+        changed(&packet, 0, &[])
+    })
+}
+
+#[test]
+fn packets_of_other_addresses_or_ports_are_of_another_flow() {
+    for packets in [two_segments(false), two_datagrams(false)] {
+        // Source and destination, the first and last octet of each; then the ports.
+        for at in [12, 15, 16, 19, 20, 21, 22, 23] {
+            keeps_apart(&packets, at, &[77]);
+        }
+    }
+    for packets in [two_segments(true), two_datagrams(true)] {
+        for at in [8, 15, 16, 23, 24, 31, 32, 39, 40, 41, 42, 43] {
+            keeps_apart(&packets, at, &[77]);
+        }
+    }
+}
+
+#[test]
+fn segments_with_another_acknowledgement_window_or_urgent_pointer_are_not_merged() {
+    for v6 in [false, true] {
+        let l4 = if v6 { 40 } else { 20 };
+        for at in [8, 11, 14, 15] {
+            keeps_apart(&two_segments(v6), l4 + at, &[77]);
+        }
+    }
+}
+
+#[test]
+fn segments_with_other_options_are_not_merged() {
+    for v6 in [false, true] {
+        let l4 = if v6 { 40 } else { 20 };
+        for at in [27, 31] {
+            keeps_apart(&two_segments_with_options(v6), l4 + at, &[77]);
+        }
+    }
+}
+
+#[test]
+fn packets_with_another_ds_field_or_hop_limit_are_not_merged() {
+    for packets in [two_segments(false), two_datagrams(false)] {
+        // DSCP, ECN, then the time to live
+        for (at, octet) in [(1, 0xb8), (1, 3), (8, 9)] {
+            keeps_apart(&packets, at, &[octet]);
+        }
+    }
+    for packets in [two_segments(true), two_datagrams(true)] {
+        // DSCP, ECN, the flow label, then the hop limit
+        for (at, octet) in [(0, 0x6b), (1, 0x30), (3, 77), (7, 9)] {
+            keeps_apart(&packets, at, &[octet]);
+        }
+    }
+}
+
+#[test]
+fn flows_that_alternate_are_a_frame_each() {
+    for v6 in [false, true] {
+        let (segments, datagrams) = (two_segments(v6), two_datagrams(v6));
+        let packets = [&segments[0], &datagrams[0], &segments[1], &datagrams[1]].map(Clone::clone);
+        let frames = coalesce(&packets);
+        let tcp = if v6 { vnet::GSO_TCPV6 } else { vnet::GSO_TCPV4 };
+        let kinds: Vec<_> = frames.iter().map(|(header, _)| header.gso_type).collect();
+        assert_eq!(kinds, [tcp, vnet::GSO_UDP_L4]);
+        // Of IPv4 the identifications, which mean nothing here, are counted up.
+        let expected = [numbered(segments.to_vec()), numbered(datagrams.to_vec())].concat();
+        assert_eq!(split(&frames), expected);
+    }
 }
 
 #[test]

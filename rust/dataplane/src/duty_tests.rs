@@ -5,7 +5,7 @@ use std::fs::File;
 
 use super::*;
 use crate::egress::FAILED_READS;
-use crate::testing::{Rig, frame, lane, udp_packet};
+use crate::testing::{Rig, frame, lane, skipped, udp_packet};
 use crate::turn::SendTurn;
 
 /// The first lane asked is the second one.
@@ -15,7 +15,7 @@ const FIRST: usize = 1;
 /// Reading it fails as when there is no device behind it: here none ever was. None where that cannot be had.
 fn without_device() -> Option<File> {
     let file = File::options().read(true).write(true).open("/dev/net/tun");
-    file.inspect_err(|error| eprintln!("skipped: /dev/net/tun: {error}")).ok()
+    file.inspect_err(|error| skipped(&format!("/dev/net/tun: {error}"))).ok()
 }
 
 #[test]

@@ -93,6 +93,12 @@ mod tests {
         (socket, port)
     }
 
+    fn arrived(socket: &UdpSocket) {
+        let mut wanted = libc::pollfd { fd: socket.fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one pollfd, which lives through the call.
+        assert_eq!(unsafe { libc::poll(&raw mut wanted, 1, 10_000) }, 1);
+    }
+
     fn at(octet: u8, port: u16) -> SocketAddr {
         ([127, 0, 0, octet], port).into()
     }
@@ -106,6 +112,8 @@ mod tests {
         let line = lines.between(at(1, port), peer.local_addr().unwrap(), &epoll).unwrap();
         peer.send_to(b"of the peer", at(1, port)).unwrap();
         other.send_to(b"of another", at(1, port)).unwrap();
+        arrived(&line.socket);
+        arrived(&shared);
         let mut receiver = crate::udp::Receiver::default();
         for (socket, text) in [(&line.socket, &b"of the peer"[..]), (&shared, b"of another")] {
             assert_eq!(receiver.receive(socket.fd()).unwrap(), 1);
