@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::split::Plan;
+use crate::sys::vector;
 use crate::tun::Offloads;
 use crate::vnet::{self, Header};
 
@@ -60,10 +61,6 @@ pub fn write(
         }
         Err(_) => Written { lost: pieces.len(), singly: false },
     }
-}
-
-fn vector(octets: &[u8]) -> libc::iovec {
-    libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() }
 }
 
 /// Cuts the frame as the kernel would have done.
