@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ironswan.control.protocol import CommandError, ExitCode
@@ -38,6 +39,8 @@ _RULES_NEED = {
     4: "CONFIG_IP_MULTIPLE_TABLES",
     6: "CONFIG_IPV6_MULTIPLE_TABLES, or IPv6 off altogether (ipv6.disable=1)",
 }
+# Where the kernel has IPv6.
+_IPV6 = Path("/proc/net/if_inet6")
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _GONE = (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL)
 T = TypeVar("T")
@@ -219,8 +222,8 @@ class Netlink:
             if item.source is not None:
                 # The address went meanwhile: better a route without it than none.
                 return self._add(route, dataclasses.replace(item, source=None))
-            if item.prefix.version == 6 and getattr(error, "code", None) == errno.EACCES:
-                # The unreachable route is there all the same.
+            if item.kind is Kind.TUN and item.prefix.version == 6 and getattr(error, "code", None) == errno.EACCES:
+                # The unreachable route, which no interface can refuse, keeps the packets here.
                 return VersionOff("IPv6 is off on the interface (net.ipv6.conf.all.disable_ipv6)")
             return _reason(error)
         return None
@@ -265,6 +268,9 @@ class Netlink:
 
 
 def _is_on(family: int) -> bool:
+    """Whether packets of this family may pass here, even if we are not permitted sockets of it."""
+    if family == socket.AF_INET6 and _IPV6.exists():
+        return True
     try:
         socket.socket(family, socket.SOCK_DGRAM).close()
     except OSError as error:

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use ironswan_esp::Drop;
+
 use crate::tally::Histograms;
 
 macro_rules! counters {
@@ -130,6 +132,18 @@ counters! {
     DropNoticeQueueFull = "drop_notice_queue_full",
     /// Datagram larger than the receive buffer.
     DropTruncated = "drop_truncated",
+}
+
+impl From<Drop> for Counter {
+    fn from(reason: Drop) -> Self {
+        match reason {
+            Drop::Replayed => Self::DropReplayed,
+            Drop::IcvMismatch => Self::DropIcvMismatch,
+            Drop::Dummy => Self::DropDummy,
+            Drop::BadPadding => Self::DropBadPadding,
+            Drop::Malformed => Self::DropMalformedEsp,
+        }
+    }
 }
 
 /// One worker's counters, on cache lines of their own.

@@ -305,7 +305,7 @@ impl<'a> Run<'a> {
                     // Authentic, and therefore a sign that the peer is there and uses the SA.
                     self.hear(octets[start + 4..].first_chunk().map_or(0, |low| u32::from_be_bytes(*low)));
                 }
-                self.drop(counter_of(*reject), 1);
+                self.drop((*reject).into(), 1);
                 return None;
             }
         };
@@ -374,7 +374,8 @@ impl<'a> Run<'a> {
         self.flow = None;
     }
 
-    /// Accounts for the packets that were authentic, and those of them that were handed on. `remote` is where they came from in UDP: only a NAT moves a peer.
+    /// Accounts for the packets that were authentic, and those of them that were handed on. `remote` is where they came from in
+    /// UDP: only a NAT moves a peer.
     fn finish(&mut self, remote: Option<SocketAddr>) {
         let Some(newest) = self.newest.take() else { return };
         let Some(entry) = self.entry.as_ref().and_then(|guard| guard.as_ref()) else { return };
@@ -391,15 +392,5 @@ impl<'a> Run<'a> {
             tell(NoticeKind::PeerMoved);
         }
         (self.packets, self.octets) = (0, 0);
-    }
-}
-
-fn counter_of(reject: Reject) -> Counter {
-    match reject {
-        Reject::Replayed => Counter::DropReplayed,
-        Reject::IcvMismatch => Counter::DropIcvMismatch,
-        Reject::Dummy => Counter::DropDummy,
-        Reject::BadPadding => Counter::DropBadPadding,
-        Reject::Malformed => Counter::DropMalformedEsp,
     }
 }

@@ -120,8 +120,7 @@ impl Rebuild {
     }
 
     /// Puts the header before the payload at `at`, in `room`; where the whole packet lies then. Its DS field is `class`, that of
-    /// the header it came with. None for a next header that
-    /// cannot stand there, and for what is too long for a packet.
+    /// the header it came with. None for a next header that cannot stand there, and for what is too long for a packet.
     #[inline]
     pub fn packet(
         &self,

@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from ironswan.control.protocol import CommandError, ExitCode
 from ironswan.gateway import netlink, rules
 from ironswan.gateway.netlink import CLAIM, Netlink
-from ironswan.gateway.routes import Kind, Route
+from ironswan.gateway.routes import Kind, Route, VersionOff
 
 
 class Refused(Exception):
@@ -42,9 +43,10 @@ LINKS = [
 class Kernel:
     """Records what changes something; `holder` is the interface that has the claim, `refuses` what it says to rules."""
 
-    def __init__(self, *, holder: str = "", refuses: int = 0, old: bool = False) -> None:
+    def __init__(self, *, holder: str = "", refuses: int = 0, refuses_routes: int = 0, old: bool = False) -> None:
         self.holder = holder
         self.refuses = refuses
+        self.refuses_routes = refuses_routes
         self.old = old
         self.changes: list[tuple[str, ...]] = []
 
@@ -62,6 +64,8 @@ class Kernel:
         self.changes.append(("rule", verb))
 
     def route(self, verb: str, **arguments: object) -> None:
+        if self.refuses_routes:
+            raise Refused(self.refuses_routes)
         self.changes.append(("route", verb, str(arguments["dst"])))
 
     def get_rules(self, family: int) -> list[Entry]:
@@ -133,6 +137,31 @@ def test_family_that_is_off_has_no_rules_and_takes_no_routes(monkeypatch: pytest
         return network.families, await network.apply(frozenset((route,)), frozenset())
 
     assert on(Kernel(), work) == ({4}, {route: "IPv6 is off on this host"})
+
+
+@pytest.mark.parametrize("kernel_has_it", [True, False])
+def test_family_whose_sockets_we_may_not_have_is_on_when_the_kernel_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kernel_has_it: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "not permitted to us")
+
+    monkeypatch.setattr(netlink.socket, "socket", refuse)
+    monkeypatch.setattr(netlink, "_IPV6", tmp_path if kernel_has_it else tmp_path / "none")
+    assert netlink._is_on(socket.AF_INET6) is kernel_has_it
+    assert not netlink._is_on(socket.AF_INET)
+
+
+@pytest.mark.parametrize(("kind", "off"), [(Kind.TUN, True), (Kind.UNREACHABLE, False)])
+def test_only_a_route_into_the_tun_may_be_missing_because_ipv6_is_off(kind: Kind, off: bool) -> None:
+    route = Route(ip_network("2001:db8::/32"), kind)
+
+    async def work(network: Netlink) -> dict[Route, str]:
+        network.families = frozenset((6,))
+        return await network.apply(frozenset((route,)), frozenset())
+
+    failed = on(Kernel(refuses_routes=errno.EACCES), work)
+    assert isinstance(failed[route], VersionOff) is off
 
 
 def test_none_of_our_interfaces_is_a_link_that_the_mtu_must_fit() -> None:

@@ -157,6 +157,7 @@ impl Kept {
     pub(super) fn octets(&self) -> &[u8] {
         &self.octets[..self.len]
     }
+
     fn octets_mut(&mut self) -> &mut [u8] {
         &mut self.octets[..self.len]
     }
