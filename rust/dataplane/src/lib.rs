@@ -15,6 +15,7 @@ pub mod endpoint;
 mod error;
 pub mod flow;
 mod fragments;
+mod gathering;
 mod ike;
 pub mod inbound;
 mod index;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use crate::device::Device;
 use crate::duty::{FIRST_DEVICE, Round};
 use crate::egress::Outlet;
+use crate::gathering::Gathering;
 use crate::ingress::{Ingress, PlainInlet};
 use crate::lines::FIRST_LINE;
 use crate::notice::{Notice, NoticeKind, Notices};
@@ -93,10 +94,11 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
     epoll.add(wake.fd(), WAKE)?;
     let outlet = outlet(shared, station, Direction::Out);
     duty.follow(&mut duty.outbound(), &shared.devices, station.index)?;
+    let mut gathering = Gathering::new();
     let mut more = false;
     loop {
         // Asked every time round: a stream that keeps us busy must not hide that we are to stop.
-        let tokens = epoll.wait(!more)?;
+        let tokens = gathering.wait(epoll, !more)?;
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
@@ -114,6 +116,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         if duty.has(Direction::Out) {
             let round = duty.carry(&mut outbound, &outlet)?;
             urgency.carried(round.pieces);
+            gathering.carried(round, urgency.is_urgent());
             more = round.more;
         }
     }
