@@ -14,6 +14,7 @@ use crate::duty::Round;
 use crate::endpoint::Endpoint;
 use crate::flow::{Flow, Ports};
 use crate::fragments::{Fragments, Taken};
+use crate::frame_buffer::FrameBuffer;
 use crate::lanes::Turns;
 use crate::mss;
 use crate::notice::{Notice, NoticeKind};
@@ -43,7 +44,7 @@ pub const FAILED_READS: u32 = 100_000;
 
 /// One worker's outbound side.
 pub struct Egress {
-    frames: [Vec<u8>; 2],
+    frames: [FrameBuffer; 2],
     arena: Arena,
     fragments: Fragments,
     answers: Budget,
@@ -89,9 +90,8 @@ struct Classified {
 
 impl Default for Egress {
     fn default() -> Self {
-        let frame = vec![0; vnet::LEN + 65_536];
         let (arena, fragments, answers) = Default::default();
-        Self { frames: [frame.clone(), frame], arena, fragments, answers }
+        Self { frames: [FrameBuffer::new(), FrameBuffer::new()], arena, fragments, answers }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod endpoint;
 mod error;
 pub mod flow;
 mod fragments;
+mod frame_buffer;
 mod gathering;
 mod ike;
 pub mod inbound;
