@@ -61,7 +61,7 @@ def _offloads(document: Document) -> Iterator[str]:
 def _remark(document: Document, name: str) -> str:
     plane = document["dataplane"]
     asked, in_use = plane["offloads_asked"].get(name, False), plane["offloads"][name]
-    said = ["the kernel refuses"] if asked and not in_use else []
+    said = ["there is one CPU" if name == "affinity" else "the kernel refuses"] if asked and not in_use else []
     if name in _EVIDENCE and in_use:
         kind, what = _EVIDENCE[name]
         buckets = plane["batches"].get(kind, ())

@@ -204,6 +204,13 @@ SETTINGS = (
         "let these threads look for more before they sleep, where packets come soon after each other",
         "busy_poll",
     ),
+    Key(
+        "affinity",
+        v.BOOLEAN,
+        "yes",
+        "under load, keep the thread that receives to the CPU on which its packets arrive, the one that sends off it",
+        "affinity",
+    ),
 )
 SETTINGS_UNSUPPORTED = _unsupported("""
     retransmit_jitter=0 retransmit_limit:time=0 cookie_threshold_ip block_threshold max_packet replay_window=32

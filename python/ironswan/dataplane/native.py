@@ -18,6 +18,7 @@ def open_dataplane(
     nice: int = 0,
     real_time: bool = False,
     busy_poll: bool = False,
+    affinity: bool = False,
 ) -> DataPlane:
     """Create the TUN device, bind the UDP ports and start the workers, in this thread's network namespace.
 
@@ -25,7 +26,8 @@ def open_dataplane(
     `offloads` is "auto", "on" (an error where the kernel has none) or "off". `nice` is the niceness of the workers'
     threads, -20 to 19; `real_time` lets them run before all ordinary ones while nobody suffers from it. Without the
     privilege both stay as they were. `busy_poll` lets them look for more before they sleep, where packets come soon
-    after each other. Raises OSError.
+    after each other; `affinity` keeps the one that receives, under load, to the processor on which its packets arrive.
+    Raises OSError.
     """
     return _native.DataPlane(
         tun_name=tun_name,
@@ -38,4 +40,5 @@ def open_dataplane(
         nice=nice,
         real_time=real_time,
         busy_poll=busy_poll,
+        affinity=affinity,
     )

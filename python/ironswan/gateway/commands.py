@@ -30,7 +30,7 @@ LONGEST_TIMEOUT = 3600.0
 NO_ANSWER_AFTER = 3.0
 _ALIVE = ("installed", "rekeying")
 # What the data plane is made with.
-_NEED_RESTART = ("port", "port_nat_t", "workers", "nice", "real_time", "busy_poll")
+_NEED_RESTART = ("port", "port_nat_t", "workers", "nice", "real_time", "busy_poll", "affinity")
 log = logging.getLogger("ironswan.gateway")
 Command = Callable[[JsonObject, "Progress"], Awaitable[JsonObject]]
 

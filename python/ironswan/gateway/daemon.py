@@ -144,6 +144,7 @@ def open_dataplane(settings: Settings, tun_name: str) -> DataPlane:
             nice=settings.nice,
             real_time=settings.real_time,
             busy_poll=settings.busy_poll,
+            affinity=settings.affinity,
         )
     except OSError as error:
         raise CommandError(ExitCode.PERMISSION, obstacle(error, settings, tun_name)) from None

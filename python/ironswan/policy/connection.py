@@ -168,6 +168,8 @@ class Settings:
     """Whether these threads may run before all ordinary ones."""
     busy_poll: bool = True
     """Whether these threads may look for more before they sleep."""
+    affinity: bool = True
+    """Whether the one that receives keeps to the processor on which its packets arrive."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ pub struct Options {
     pub real_time: bool,
     /// Whether a worker at rest looks for more before it sleeps, where packets come soon after each other.
     pub busy_poll: bool,
+    /// Whether, under load, a worker's receiving thread keeps to the processor on which its packets arrive.
+    pub affinity: bool,
 }
 
 /// An SA to install: suite, keys and what limits it.

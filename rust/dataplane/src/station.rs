@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::duty::Duty;
 use crate::lines::Lines;
+use crate::placement::Place;
 use crate::plain::Plain;
 use crate::plane::Options;
 use crate::sys::EventFd;
@@ -27,6 +28,8 @@ pub struct Station {
     pub(crate) duty: Duty,
     /// None with several workers.
     pub(crate) lines: Option<Lines>,
+    /// Of its receiving thread.
+    pub(crate) place: Place,
     wake: [EventFd; 2],
     released: Mutex<Vec<Released>>,
 }
@@ -60,7 +63,8 @@ impl Station {
         let plain = Plain::new(options.mark).ok();
         // Far apart: a receiver must not take fragments of two workers' packets for those of one (RFC 791 3.2).
         let duty = Duty::new((index * 0x1_0000 / workers) as u16)?;
-        Ok(Self { index, sockets, plain, own_ports, duty, lines, wake, released: Mutex::default() })
+        let place = Place::new(options.affinity && lines.is_some());
+        Ok(Self { index, sockets, plain, own_ports, duty, lines, place, wake, released: Mutex::default() })
     }
 
     /// Frames that were held and may go now.

@@ -37,6 +37,14 @@ pub fn set_option_raw<T: Copy>(fd: RawFd, level: i32, name: i32, value: &T) -> i
     check(unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), length) }).map(drop)
 }
 
+/// A socket option of any plain type, of which zeros are a value.
+pub fn get_option<T: Copy + Default>(fd: RawFd, level: i32, name: i32) -> io::Result<T> {
+    let (mut value, mut length) = (T::default(), std::mem::size_of::<T>() as libc::socklen_t);
+    // SAFETY: the pointer is valid for `length` octets.
+    check(unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) })?;
+    Ok(value)
+}
+
 /// Lets this thread's short sleeps end when they should, not up to 50 µs later.
 pub fn sleep_exactly() {
     // SAFETY: plain call; the slack is in nanoseconds.
@@ -55,10 +63,24 @@ pub fn is_ordinary() -> bool {
     unsafe { libc::sched_getscheduler(0) == libc::SCHED_OTHER }
 }
 
-/// Lets the calling thread run before all ordinary ones, in turn with others like it, or be ordinary again. Its niceness
-/// stays for then.
-pub fn set_real_time(on: bool) -> io::Result<()> {
-    let (policy, priority) = if on { (libc::SCHED_RR, 1) } else { (libc::SCHED_OTHER, 0) };
+/// When the kernel lets a thread run that has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// In its turn by its niceness; perhaps at once.
+    Ordinary,
+    /// The same, but it interrupts nobody who runs.
+    Batch,
+    /// Before all ordinary ones, in turn with others like it.
+    RealTime,
+}
+
+/// Puts the calling thread into a class. Its niceness stays, also for when it is in none where that counts.
+pub fn set_class(class: Class) -> io::Result<()> {
+    let (policy, priority) = match class {
+        Class::Ordinary => (libc::SCHED_OTHER, 0),
+        Class::Batch => (libc::SCHED_BATCH, 0),
+        Class::RealTime => (libc::SCHED_RR, 1),
+    };
     let parameters = libc::sched_param { sched_priority: priority };
     // SAFETY: `parameters` lives through the call; 0 stands for the calling thread.
     check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }).map(drop)
@@ -89,6 +111,15 @@ pub fn processor_time(clock: Clock) -> Duration {
     // SAFETY: `time` is ours; both clocks exist on every Linux.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec.cast_unsigned() as u32)
+}
+
+/// How often the calling thread has had nothing to do and slept.
+pub fn sleeps() -> i64 {
+    // SAFETY: plain numbers, of which zeros are a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is ours; the call cannot fail for the thread that makes it.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+    usage.ru_nvcsw
 }
 
 /// Random octets from the kernel.

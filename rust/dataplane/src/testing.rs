@@ -86,6 +86,7 @@ impl Rig {
             nice: 0,
             real_time: false,
             busy_poll: false,
+            affinity: false,
         };
         let shared = Shared::new(&options, Tun::of_files(lanes), Vec::new(), false).unwrap();
         Self { shared, counters: Counters::default() }

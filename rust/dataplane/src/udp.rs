@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::endpoint::{Control, RawAddress};
 use crate::inbound::SLOT_BITS;
-use crate::sys::{check, check_size, set_option, set_option_raw, vector};
+use crate::sys::{check, check_size, get_option, set_option, set_option_raw, vector};
 
 /// What a socket may hold: some milliseconds of a fast stream. More would carry no more, but make all who share the tunnel wait.
 const BUFFER: i32 = 4 << 20;
@@ -156,10 +156,7 @@ impl UdpSocket {
 }
 
 fn namespace(fd: RawFd) -> io::Result<u64> {
-    let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
-    let value = (&raw mut cookie).cast();
-    // SAFETY: the pointer is valid for `length` octets.
-    check(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) }).map(|_| cookie)
+    get_option(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE)
 }
 
 /// Asks for large buffers, or as large as an unprivileged process may have.

@@ -5,10 +5,14 @@
 //! helps and others do not suffer: it has something to carry all the time, it leaves time to others, and it is not woken so
 //! often that a program which sends many small packets would be interrupted at each of them, instead of having them carried
 //! by the dozen.
+//!
+//! Where the threads of a worker have their places on processors (see [`placement`](crate::placement)), others are less in
+//! their way, and what they lose by interrupting each other is more than what they gain: they wait for their turn, and find
+//! more in it (`SCHED_BATCH`).
 
 use std::time::{Duration, Instant};
 
-use crate::sys::{self, Clock};
+use crate::sys::{self, Class, Clock};
 
 /// For how long is looked at what a thread does before it is judged.
 const WINDOW: Duration = Duration::from_millis(5);
@@ -24,8 +28,9 @@ const PENANCE: u32 = 40;
 /// The urgency of one thread.
 #[derive(Debug)]
 pub struct Urgency {
+    is_ours: bool,
     is_permitted: bool,
-    is_urgent: bool,
+    class: Class,
     processors: u32,
     since: Moment,
     pieces: u32,
@@ -53,14 +58,15 @@ struct Load {
 }
 
 impl Urgency {
-    /// The calling thread's: an ordinary one for now, and for good unless more is `wanted` and permitted, which takes
-    /// `CAP_SYS_NICE` or a real-time limit. A thread that was started as another than an ordinary one stays what it is.
+    /// The calling thread's: an ordinary one for now, which never runs before others unless that is `wanted` and permitted, which
+    /// takes `CAP_SYS_NICE` or a real-time limit. A thread that was started as another than an ordinary one stays what it is.
     #[must_use]
     pub fn new(wanted: bool) -> Self {
-        let is_permitted =
-            wanted && sys::is_ordinary() && sys::set_real_time(true).and_then(|()| sys::set_real_time(false)).is_ok();
+        let is_ours = sys::is_ordinary();
+        let try_it = || sys::set_class(Class::RealTime).and_then(|()| sys::set_class(Class::Ordinary));
+        let is_permitted = wanted && is_ours && try_it().is_ok();
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-        Self { is_permitted, is_urgent: false, processors, since: Moment::now(), pieces: 0, penance: 0 }
+        Self { is_ours, is_permitted, class: Class::Ordinary, processors, since: Moment::now(), pieces: 0, penance: 0 }
     }
 
     /// Whether the kernel lets it be urgent.
@@ -72,27 +78,32 @@ impl Urgency {
     /// Whether it runs before ordinary ones now.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        self.is_urgent
+        self.class == Class::RealTime
     }
 
-    /// The thread has carried so many more frames or messages.
+    /// The thread has carried so many more frames or messages, and has its place on a processor or none.
     #[inline]
-    pub fn carried(&mut self, pieces: usize) {
+    pub fn carried(&mut self, pieces: usize, is_placed: bool) {
         self.pieces = self.pieces.saturating_add(pieces as u32);
-        if self.is_permitted && self.since.wall.elapsed() >= WINDOW {
-            self.judge();
+        if self.is_ours && self.since.wall.elapsed() >= WINDOW {
+            self.judge(is_placed);
         }
     }
 
     #[cold]
-    fn judge(&mut self) {
+    fn judge(&mut self, is_placed: bool) {
         let now = Moment::now();
         let load = now.load_since(&self.since, self.pieces);
         (self.since, self.pieces) = (now, 0);
-        let urgent = load.deserves_urgency(&mut self.penance, self.processors);
+        let is_deserved = load.deserves_urgency(&mut self.penance, self.processors);
+        let class = match is_placed {
+            true => Class::Batch,
+            false if is_deserved && self.is_permitted => Class::RealTime,
+            false => Class::Ordinary,
+        };
         // Where the permission was taken back, it stays as it is.
-        if urgent != self.is_urgent && sys::set_real_time(urgent).is_ok() {
-            self.is_urgent = urgent;
+        if class != self.class && sys::set_class(class).is_ok() {
+            self.class = class;
         }
     }
 }
@@ -170,8 +181,40 @@ mod tests {
     fn nobody_is_urgent_who_is_not_wanted_to_be() {
         let mut urgency = Urgency::new(false);
         urgency.since.wall -= WINDOW;
-        urgency.carried(50);
-        assert!(!urgency.is_permitted() && !urgency.is_urgent);
-        assert_eq!(urgency.pieces, 50);
+        urgency.carried(50, false);
+        assert!(!urgency.is_permitted() && !urgency.is_urgent());
+        assert_eq!(urgency.pieces, 0);
+    }
+
+    #[test]
+    fn one_that_has_its_place_interrupts_nobody_until_it_has_it_no_more() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut urgency = Urgency::new(true);
+                let mut class = |is_placed| {
+                    urgency.since.wall -= WINDOW;
+                    urgency.carried(50, is_placed);
+                    // SAFETY: plain call; 0 stands for the calling thread.
+                    (urgency.is_urgent(), unsafe { libc::sched_getscheduler(0) })
+                };
+                assert_eq!(class(true), (false, libc::SCHED_BATCH));
+                assert_ne!(class(false).1, libc::SCHED_BATCH);
+            });
+        });
+    }
+
+    #[test]
+    fn one_that_was_started_in_another_class_stays_in_it() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sys::set_class(Class::Batch).unwrap();
+                let mut urgency = Urgency::new(true);
+                urgency.since.wall -= WINDOW;
+                urgency.carried(50, false);
+                // SAFETY: plain call; 0 stands for the calling thread.
+                assert_eq!(unsafe { libc::sched_getscheduler(0) }, libc::SCHED_BATCH);
+                assert!(!urgency.is_permitted());
+            });
+        });
     }
 }

@@ -3,6 +3,7 @@
 //! them does all (see [`duty`](crate::duty)).
 
 use std::io;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use crate::lines::FIRST_LINE;
 use crate::notice::{Notice, NoticeKind, Notices};
 use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::patience::Patience;
+use crate::placement::{Receiving, Sending};
 use crate::plane::Shared;
 use crate::station::Station;
 use crate::sys::Epoll;
@@ -95,6 +97,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
     let outlet = outlet(shared, station, Direction::Out);
     duty.follow(&mut duty.outbound(), &shared.devices, station.index)?;
     let mut gathering = Gathering::new();
+    let mut placement = Sending::new(&station.place);
     let mut more = false;
     loop {
         // Asked every time round: a stream that keeps us busy must not hide that we are to stop.
@@ -102,6 +105,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         if shared.stopped.load(Acquire) {
             return Ok(());
         }
+        placement.leave();
         let mut outbound = duty.outbound();
         for token in tokens {
             if token == WAKE {
@@ -115,7 +119,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         more = false;
         if duty.has(Direction::Out) {
             let round = duty.carry(&mut outbound, &outlet)?;
-            urgency.carried(round.pieces);
+            urgency.carried(round.pieces, station.place.get().is_some());
             gathering.carried(round, urgency.is_urgent());
             more = round.more;
         }
@@ -129,6 +133,7 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
     let mut inbound = Inbound::new(shared, station, epoll)?;
     let sending = outlet(shared, station, Direction::Out);
     let mut patience = Patience::new(shared.busy_poll);
+    let mut placement = Receiving::new(&station.place);
     loop {
         let mut read_tun = false;
         let tokens = if inbound.ready == 0 && duty.has(Direction::In) && !urgency.is_urgent() {
@@ -152,13 +157,18 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
         inbound.plain.use_rings_when_wanted(shared, epoll)?;
         let received = inbound.run()?;
         duty.received(received, station.index)?;
+        if duty.has(Direction::Out) {
+            placement.received(received.octets, inbound.last_line);
+        } else {
+            placement.rest();
+        }
         let mut pieces = received.pieces;
         if read_tun && duty.has(Direction::In) {
             pieces += duty.carry(&mut duty.outbound(), &sending)?.pieces;
         }
         // Others must be able to have the processor from a thread that does not sleep.
         let awake = duty.has(Direction::In) && patience.looks();
-        urgency.carried(if awake { 0 } else { pieces });
+        urgency.carried(if awake { 0 } else { pieces }, station.place.get().is_some());
     }
 }
 
@@ -171,6 +181,8 @@ struct Inbound<'a> {
     plain: Inlets<'a>,
     /// A bit for each socket that may have something, at its token.
     ready: u64,
+    /// The line that had something last.
+    last_line: RawFd,
 }
 
 impl<'a> Inbound<'a> {
@@ -180,7 +192,15 @@ impl<'a> Inbound<'a> {
         }
         let device = shared.devices.first();
         let (ingress, plain) = (Ingress::new(device.tun.offloads), Inlets::new(shared, station, epoll)?);
-        Ok(Self { station, device, outlet: outlet(shared, station, Direction::In), ingress, plain, ready: 0 })
+        Ok(Self {
+            station,
+            device,
+            outlet: outlet(shared, station, Direction::In),
+            ingress,
+            plain,
+            ready: 0,
+            last_line: -1,
+        })
     }
 
     /// Carries what waits in each socket that may have something, up to a bound.
@@ -214,6 +234,7 @@ impl<'a> Inbound<'a> {
             let line = self.station.lines.as_ref().map(|lines| lines.get(number as usize));
             let Some(Some(line)) = line.as_deref() else { continue };
             let round = self.ingress.run(&line.socket, &self.device, &self.outlet)?;
+            self.last_line = line.socket.fd();
             received += round;
             self.ready |= u64::from(round.more) << FIRST_LINE << number;
         }

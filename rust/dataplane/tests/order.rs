@@ -65,6 +65,7 @@ fn gateway(workers: usize, peer: SocketAddr) -> DataPlane {
         nice: 0,
         real_time: false,
         busy_poll: false,
+        affinity: false,
     };
     let plane = DataPlane::start(&options).unwrap();
     ip("addr add 10.9.0.1/24 dev ipsec0");

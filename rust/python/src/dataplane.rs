@@ -29,7 +29,7 @@ impl DataPlane {
 #[pymethods]
 impl DataPlane {
     #[new]
-    #[pyo3(signature = (*, tun_name="ipsec0", mtu=1422, workers=1, ike_port=500, nat_t_port=4500, mark=0, offloads="auto", nice=0, real_time=false, busy_poll=false))]
+    #[pyo3(signature = (*, tun_name="ipsec0", mtu=1422, workers=1, ike_port=500, nat_t_port=4500, mark=0, offloads="auto", nice=0, real_time=false, busy_poll=false, affinity=false))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -43,6 +43,7 @@ impl DataPlane {
         nice: i32,
         real_time: bool,
         busy_poll: bool,
+        affinity: bool,
     ) -> PyResult<Self> {
         let offloads = match offloads {
             "auto" => OffloadMode::Auto,
@@ -51,8 +52,19 @@ impl DataPlane {
             _ => return Err(PyValueError::new_err(r#"offloads is "auto", "on" or "off""#)),
         };
         let tun_name = tun_name.to_owned();
-        let options =
-            Options { tun_name, mtu, workers, ike_port, nat_t_port, mark, offloads, nice, real_time, busy_poll };
+        let options = Options {
+            tun_name,
+            mtu,
+            workers,
+            ike_port,
+            nat_t_port,
+            mark,
+            offloads,
+            nice,
+            real_time,
+            busy_poll,
+            affinity,
+        };
         let plane = py.detach(|| core::DataPlane::start(&options))?;
         Ok(Self { plane: RwLock::new(Some(Arc::new(plane))) })
     }

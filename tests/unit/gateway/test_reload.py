@@ -135,7 +135,7 @@ def test_reload_of_nothing_new_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_only_a_start_changes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     new = configuration("left")
-    other = {"port": 5500, "nice": 3, "real_time": False, "busy_poll": False}
+    other = {"port": 5500, "nice": 3, "real_time": False, "busy_poll": False, "affinity": False}
     loads(monkeypatch, replace(new, settings=replace(new.settings, **other)))
 
     async def scenario(left: Side, _: Side) -> None:

@@ -220,12 +220,12 @@ fn outbound(tun: &File, udp: &UdpSocket, mut cipher: Cipher) -> io::Result<()> {
                 }
                 if outgoing.is_full() {
                     outgoing.flush(udp);
-                    urgency.carried(mem::take(&mut frames));
+                    urgency.carried(mem::take(&mut frames), false);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 outgoing.flush(udp);
-                urgency.carried(mem::take(&mut frames));
+                urgency.carried(mem::take(&mut frames), false);
                 wait(tun);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -270,7 +270,7 @@ fn inbound(tun: &File, udp: &UdpSocket, cipher: &Cipher) -> io::Result<()> {
             Err(error) if matches!(error.raw_os_error(), Some(libc::ECONNREFUSED | libc::EINTR)) => continue,
             received => received?,
         };
-        urgency.carried(received.len());
+        urgency.carried(received.len(), false);
         for (index, (length, segment)) in received.into_iter().enumerate() {
             let end = index * MESSAGE_LEN + length;
             for start in (index * MESSAGE_LEN..end).step_by(segment.max(1)) {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::DataPlane;
 use crate::device::Device;
 use crate::error::Error;
+use crate::placement::has_choice;
 use crate::tun::OffloadMode;
 
 /// Something the kernel may do for us.
@@ -21,7 +22,7 @@ pub struct Offload {
 
 impl DataPlane {
     /// All there are.
-    pub fn offloads(&self) -> [Offload; 8] {
+    pub fn offloads(&self) -> [Offload; 9] {
         let wanted = self.shared.offload_mode != OffloadMode::Off;
         let plain = wanted && self.shared.plain_wanted.load(Relaxed);
         let devices = self.shared.devices.load();
@@ -36,6 +37,7 @@ impl DataPlane {
             row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),
             row("esp_rings", plain, self.shared.rings.load(Relaxed)),
             row("real_time", self.shared.real_time.0, self.shared.real_time.1.load(Relaxed)),
+            row("affinity", self.shared.stations.iter().any(|station| station.place.is_wanted()), has_choice()),
             row("spi_steering", self.workers() > 1, self.shared.steered),
         ]
     }

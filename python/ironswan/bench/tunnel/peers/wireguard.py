@@ -91,5 +91,6 @@ TAILSCALE = Peer(
     CIPHER,
     raise_with("wireguard-go-tailscale", _GO),
     needs=(("wireguard-go-tailscale",),),
-    how_to_get="go install github.com/tailscale/wireguard-go@latest, with GOBIN set to a folder of its own",
+    how_to_get="go install github.com/tailscale/wireguard-go@v0.0.0-20260928213032-417aef361226, with GOBIN set to a "
+    "folder of its own",
 )

@@ -1,0 +1,236 @@
+//! On which processor a worker's threads run while there is load.
+//!
+//! The receiving thread runs where the kernel handles what arrives: it finds the packets in that processor's caches, and no
+//! other processor has to be interrupted to wake it, which in a virtual machine takes longer than all that is done with a
+//! packet. The sending thread leaves that processor to it. Where one processor is too little for both the kernel and the
+//! thread, which shows when the thread never sleeps, it runs beside it if that carries more.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::processors::{Processors, of_arrival};
+use crate::sys;
+
+/// For how long is looked at what arrives where before a thread is moved.
+const WINDOW: Duration = Duration::from_millis(10);
+/// For how long a thread that has been moved stays at least. Twice as long each time it is moved soon after: what arrives
+/// now here and now there is not to be followed.
+const STAY: Duration = Duration::from_millis(20);
+/// The longest of these times.
+const LONGEST_STAY: Duration = Duration::from_millis(1_280);
+/// How many of these times after it a thread is moved soon.
+const SOON: u32 = 4;
+/// For how long what a trial has shown is taken to hold.
+const VERDICT: Duration = Duration::from_secs(1);
+/// What a worker beside what arrives must carry, in eighths of what it carried before, for it to stay there.
+const WORTH: usize = 9;
+
+/// The processor to which a worker's receiving thread keeps, for the other threads to see.
+#[derive(Debug)]
+pub struct Place {
+    is_wanted: bool,
+    processor: AtomicUsize,
+}
+
+impl Place {
+    const NOWHERE: usize = usize::MAX;
+
+    /// None for now, and for good unless it is wanted.
+    pub const fn new(is_wanted: bool) -> Self {
+        Self { is_wanted, processor: AtomicUsize::new(Self::NOWHERE) }
+    }
+
+    /// Whether it is to keep to one under load.
+    pub const fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
+    /// The processor, if it keeps to one.
+    pub fn get(&self) -> Option<usize> {
+        Some(self.processor.load(Relaxed)).filter(|&processor| processor != Self::NOWHERE)
+    }
+
+    /// What the calling thread has to choose from.
+    fn choice(&self) -> Option<Processors> {
+        Processors::of_this_thread().ok().filter(|all| self.is_wanted && all.count() > 1)
+    }
+
+    fn set(&self, processor: Option<usize>) {
+        self.processor.store(processor.unwrap_or(Self::NOWHERE), Relaxed);
+    }
+}
+
+/// Where a thread may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Anywhere,
+    On(usize),
+    /// Where one processor is too little.
+    Beside(usize),
+}
+
+/// What a receiving thread has done in a window under load.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Where the kernel handles what arrives, if the thread may run there.
+    arrival: Option<usize>,
+    octets: usize,
+    /// It had nothing to do for a moment.
+    has_slept: bool,
+}
+
+/// Where a receiving thread is to run, by what it has done.
+#[derive(Debug)]
+struct Course {
+    stand: Stand,
+    seen: Option<usize>,
+    /// It is not moved to another processor before.
+    stays_until: Instant,
+    stay: Duration,
+    /// A trial's result holds so long.
+    verdict_until: Instant,
+    /// What was carried in the window before a trial, until it has ended; and how many windows it has lasted.
+    trial: Option<(usize, u32)>,
+}
+
+impl Course {
+    fn new(now: Instant) -> Self {
+        Self {
+            stand: Stand::Anywhere,
+            seen: None,
+            stays_until: now,
+            stay: Duration::ZERO,
+            verdict_until: now,
+            trial: None,
+        }
+    }
+
+    fn rest(&mut self) {
+        (self.stand, self.seen, self.trial) = (Stand::Anywhere, None, None);
+    }
+
+    fn judge(&mut self, window: Window, now: Instant) {
+        let Some(arrival) = window.arrival else { return self.rest() };
+        let is_steady = self.seen.replace(arrival) == Some(arrival);
+        match self.stand {
+            Stand::On(processor) if processor == arrival => {
+                let is_enough = window.has_slept || now < self.verdict_until;
+                if !is_enough {
+                    (self.stand, self.trial) = (Stand::Beside(processor), Some((window.octets, 0)));
+                }
+            }
+            Stand::Beside(processor) if processor == arrival => match self.trial {
+                // In the first window it was moved.
+                Some((before, 0)) => self.trial = Some((before, 1)),
+                Some((before, _)) => {
+                    (self.trial, self.verdict_until) = (None, now + VERDICT);
+                    if window.octets * 8 < before * WORTH {
+                        self.stand = Stand::On(processor);
+                    }
+                }
+                None if now >= self.verdict_until => self.stand = Stand::On(processor),
+                None => {}
+            },
+            _ if is_steady && now >= self.stays_until => {
+                let again = now < self.stays_until + SOON * self.stay;
+                self.stay = if again { (2 * self.stay).min(LONGEST_STAY) } else { STAY };
+                self.stays_until = now + self.stay;
+                (self.stand, self.trial) = (Stand::On(arrival), None);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Moves the calling thread, which receives.
+pub struct Receiving<'a> {
+    /// None where it stays where it is put.
+    all: Option<Processors>,
+    place: &'a Place,
+    course: Course,
+    since: Instant,
+    octets: usize,
+    sleeps: i64,
+}
+
+impl<'a> Receiving<'a> {
+    /// Not moved yet, and never unless that is wanted and there is more than one processor for it.
+    pub fn new(place: &'a Place) -> Self {
+        let now = Instant::now();
+        Self { all: place.choice(), place, course: Course::new(now), since: now, octets: 0, sleeps: sys::sleeps() }
+    }
+
+    /// The thread has received so many more octets, the last of them from the connected socket.
+    pub fn received(&mut self, octets: usize, socket: RawFd) {
+        self.octets += octets;
+        let now = Instant::now();
+        let Some(all) = self.all.filter(|_| now - self.since >= WINDOW) else { return };
+        let sleeps = sys::sleeps();
+        let arrival = of_arrival(socket).filter(|&processor| all.has(processor));
+        let window = Window { arrival, octets: self.octets, has_slept: sleeps != self.sleeps };
+        (self.since, self.octets, self.sleeps) = (now, 0, sleeps);
+        let before = self.course.stand;
+        self.course.judge(window, now);
+        self.follow(before, all);
+    }
+
+    /// There is no load: it runs where the kernel likes.
+    pub fn rest(&mut self) {
+        if let (Stand::On(_) | Stand::Beside(_), Some(all)) = (self.course.stand, self.all) {
+            let before = self.course.stand;
+            self.course.rest();
+            self.follow(before, all);
+        }
+    }
+
+    fn follow(&mut self, before: Stand, all: Processors) {
+        let (processors, place) = match self.course.stand {
+            stand if stand == before => return,
+            Stand::Anywhere => (all, None),
+            Stand::On(processor) => (all.only(processor), Some(processor)),
+            Stand::Beside(processor) => (all.without(processor), None),
+        };
+        let is_kept = processors.keep().is_ok();
+        self.place.set(place.filter(|_| is_kept));
+        if !is_kept {
+            // Somebody has given us others meanwhile, and is to have what he wants.
+            self.all = None;
+        }
+    }
+}
+
+/// Moves the calling thread, which sends.
+pub struct Sending<'a> {
+    all: Option<Processors>,
+    place: &'a Place,
+    left: Option<usize>,
+}
+
+impl<'a> Sending<'a> {
+    /// As [`Receiving::new`]; the place is the receiving thread's.
+    pub fn new(place: &'a Place) -> Self {
+        Self { all: place.choice(), place, left: None }
+    }
+
+    /// Leaves the processor to which the receiving thread keeps.
+    #[inline]
+    pub fn leave(&mut self) {
+        let place = self.place.get();
+        if place != self.left {
+            self.left = place;
+            if let Some(all) = self.all {
+                let _ = place.map_or(all, |processor| all.without(processor)).keep();
+            }
+        }
+    }
+}
+
+/// Whether the calling thread may run on more than one processor.
+pub fn has_choice() -> bool {
+    Processors::of_this_thread().is_ok_and(|all| all.count() > 1)
+}
+
+#[cfg(test)]
+#[path = "placement_tests.rs"]
+mod tests;
