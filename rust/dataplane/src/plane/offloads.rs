@@ -28,6 +28,7 @@ impl DataPlane {
         let devices = self.shared.devices.load();
         let merged = |device: &Arc<Device>| self.shared.refused.leaves(device.tun.offloads);
         let sockets = || self.shared.stations.iter().flat_map(|station| &station.sockets).filter(|socket| socket.esp);
+        let placed = self.shared.stations.iter().any(|station| station.place.is_wanted());
         let row = |name, asked, in_use| Offload { name, asked, in_use };
         [
             row("tun_tcp", wanted, devices.iter().all(|device| merged(device).tcp)),
@@ -37,7 +38,7 @@ impl DataPlane {
             row("udp_gro", wanted, sockets().all(|socket| socket.offloads.gro)),
             row("esp_rings", plain, self.shared.rings.load(Relaxed)),
             row("real_time", self.shared.real_time.0, self.shared.real_time.1.load(Relaxed)),
-            row("affinity", self.shared.stations.iter().any(|station| station.place.is_wanted()), has_choice()),
+            row("affinity", placed, placed && has_choice()),
             row("spi_steering", self.workers() > 1, self.shared.steered),
         ]
     }
