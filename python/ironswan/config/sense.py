@@ -10,7 +10,7 @@ from ironswan.config.tree import Problems, Section
 from ironswan.policy.connection import ChildPolicy, Configuration, Connection, Mode, SharedSecret, StartAction
 from ironswan.policy.hosts import is_host
 from ironswan.policy.identity import Identity, IdType, matches
-from ironswan.policy.selectors import SelectorTemplate
+from ironswan.policy.selectors import MAX_SELECTORS, SelectorTemplate
 
 Note = Callable[[str, str], None]
 
@@ -120,6 +120,11 @@ def _check_child(child: ChildPolicy, connection: Connection, note: Note) -> None
         note("life_bytes", "is below rekey_bytes: the SA would be closed before it is rekeyed")
     if child.life_packets and child.rekey_packets > child.life_packets:
         note("life_packets", "is below rekey_packets: the SA would be closed before it is rekeyed")
+    for key, selectors in (("local_ts", child.local_ts), ("remote_ts", child.remote_ts)):
+        if len(selectors) > MAX_SELECTORS:
+            note(
+                key, f"has {len(selectors)} selectors, and IKE carries {MAX_SELECTORS}: join neighbours, or add a child"
+            )
     local, remote = _selector_families(child.local_ts), _selector_families(child.remote_ts)
     if not local & remote:
         note("remote_ts", "is of another address family than local_ts: no packet could match both")

@@ -3,17 +3,23 @@
 //! The receiving thread runs where the kernel handles what arrives: it finds the packets in that processor's caches, and no
 //! other processor has to be interrupted to wake it, which in a virtual machine takes longer than all that is done with a
 //! packet. The sending thread leaves that processor to it. Where one processor is too little for both the kernel and the
-//! thread, which shows when the thread never sleeps, it runs beside it if that carries more.
+//! thread, which shows when the thread never sleeps, it runs beside it if that carries more. A crowd of small packets is work
+//! for all processors there are: then each thread runs where the kernel likes.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::duty::Round;
 use crate::processors::{Processors, of_arrival};
 use crate::sys;
 
 /// For how long is looked at what arrives where before a thread is moved.
 const WINDOW: Duration = Duration::from_millis(10);
+/// Time from one packet to the next, on the average, below which small ones are a crowd.
+const CROWDED: Duration = Duration::from_micros(5);
+/// Octets of a packet, on the average, below which they are small.
+const SMALL: usize = 1_000;
 /// For how long a thread that has been moved stays at least. Twice as long each time it is moved soon after: what arrives
 /// now here and now there is not to be followed.
 const STAY: Duration = Duration::from_millis(20);
@@ -23,6 +29,8 @@ const LONGEST_STAY: Duration = Duration::from_millis(1_280);
 const SOON: u32 = 4;
 /// For how long what a trial has shown is taken to hold.
 const VERDICT: Duration = Duration::from_secs(1);
+/// For how long the sending thread leaves a processor to one that receives nothing.
+const STALE: Duration = Duration::from_millis(100);
 /// What a worker beside what arrives must carry, in eighths of what it carried before, for it to stay there.
 const WORTH: usize = 9;
 
@@ -31,6 +39,8 @@ const WORTH: usize = 9;
 pub struct Place {
     is_wanted: bool,
     processor: AtomicUsize,
+    /// Changes with every window in which the thread has received something.
+    windows: AtomicU32,
 }
 
 impl Place {
@@ -38,7 +48,7 @@ impl Place {
 
     /// None for now, and for good unless it is wanted.
     pub const fn new(is_wanted: bool) -> Self {
-        Self { is_wanted, processor: AtomicUsize::new(Self::NOWHERE) }
+        Self { is_wanted, processor: AtomicUsize::new(Self::NOWHERE), windows: AtomicU32::new(0) }
     }
 
     /// Whether it is to keep to one under load.
@@ -73,7 +83,7 @@ enum Stand {
 /// What a receiving thread has done in a window under load.
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    /// Where the kernel handles what arrives, if the thread may run there.
+    /// Where the kernel handles what arrives, if the thread is to run there.
     arrival: Option<usize>,
     octets: usize,
     /// It had nothing to do for a moment.
@@ -150,7 +160,7 @@ pub struct Receiving<'a> {
     place: &'a Place,
     course: Course,
     since: Instant,
-    octets: usize,
+    round: Round,
     sleeps: i64,
 }
 
@@ -158,18 +168,27 @@ impl<'a> Receiving<'a> {
     /// Not moved yet, and never unless that is wanted and there is more than one processor for it.
     pub fn new(place: &'a Place) -> Self {
         let now = Instant::now();
-        Self { all: place.choice(), place, course: Course::new(now), since: now, octets: 0, sleeps: sys::sleeps() }
+        Self {
+            all: place.choice(),
+            place,
+            course: Course::new(now),
+            since: now,
+            round: Round::default(),
+            sleeps: sys::sleeps(),
+        }
     }
 
-    /// The thread has received so many more octets, the last of them from the connected socket.
-    pub fn received(&mut self, octets: usize, socket: RawFd) {
-        self.octets += octets;
+    /// The thread has received one more round, the last of it from the connected socket.
+    pub fn received(&mut self, round: Round, socket: RawFd) {
+        self.round += round;
         let now = Instant::now();
         let Some(all) = self.all.filter(|_| now - self.since >= WINDOW) else { return };
-        let sleeps = sys::sleeps();
-        let arrival = of_arrival(socket).filter(|&processor| all.has(processor));
-        let window = Window { arrival, octets: self.octets, has_slept: sleeps != self.sleeps };
-        (self.since, self.octets, self.sleeps) = (now, 0, sleeps);
+        let (sleeps, round) = (sys::sleeps(), std::mem::take(&mut self.round));
+        let is_to_follow = |&processor: &usize| all.has(processor) && !is_crowd(round, now - self.since);
+        let arrival = of_arrival(socket).filter(is_to_follow);
+        let window = Window { arrival, octets: round.octets, has_slept: sleeps != self.sleeps };
+        (self.since, self.sleeps) = (now, sleeps);
+        self.place.windows.fetch_add(1, Relaxed);
         let before = self.course.stand;
         self.course.judge(window, now);
         self.follow(before, all);
@@ -205,18 +224,27 @@ pub struct Sending<'a> {
     all: Option<Processors>,
     place: &'a Place,
     left: Option<usize>,
+    windows: u32,
+    since: Instant,
 }
 
 impl<'a> Sending<'a> {
     /// As [`Receiving::new`]; the place is the receiving thread's.
     pub fn new(place: &'a Place) -> Self {
-        Self { all: place.choice(), place, left: None }
+        Self { all: place.choice(), place, left: None, windows: 0, since: Instant::now() }
     }
 
-    /// Leaves the processor to which the receiving thread keeps.
+    /// Leaves the processor to which the receiving thread keeps, if it does.
     #[inline]
     pub fn leave(&mut self) {
-        let place = self.place.get();
+        let (mut place, windows) = (self.place.get(), self.place.windows.load(Relaxed));
+        if place.is_some() {
+            let now = Instant::now();
+            if windows != self.windows {
+                (self.windows, self.since) = (windows, now);
+            }
+            place = place.filter(|_| now - self.since < STALE);
+        }
         if place != self.left {
             self.left = place;
             if let Some(all) = self.all {
@@ -224,6 +252,16 @@ impl<'a> Sending<'a> {
             }
         }
     }
+
+    /// Whether it leaves one.
+    pub fn leaves_one(&self) -> bool {
+        self.left.is_some()
+    }
+}
+
+fn is_crowd(round: Round, elapsed: Duration) -> bool {
+    let packets = round.packets.max(1);
+    elapsed / (packets as u32) < CROWDED && round.octets / packets < SMALL
 }
 
 /// Whether the calling thread may run on more than one processor.

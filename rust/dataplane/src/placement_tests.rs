@@ -92,6 +92,17 @@ fn a_thread_that_never_sleeps_stays_beside_if_it_carries_an_eighth_more_there() 
 }
 
 #[test]
+fn small_packets_are_a_crowd_when_they_are_many() {
+    let round = |packets, size| Round { packets, octets: packets * size, ..Round::default() };
+    for (packets, size, is_so) in
+        [(0, 0, false), (2_000, 64, false), (2_001, 64, true), (9_000, 999, true), (9_000, 1_000, false)]
+    {
+        assert_eq!(is_crowd(round(packets, size), WINDOW), is_so, "{packets} of {size}");
+    }
+    assert!(!is_crowd(round(2_001, 64), 2 * WINDOW));
+}
+
+#[test]
 fn a_thread_beside_what_arrives_goes_with_it() {
     let mut trip = Trip::settled();
     assert_eq!(trip.window(busy(1_000)), Stand::Beside(1));
@@ -118,16 +129,22 @@ fn the_thread_moves_and_the_other_leaves_it_the_processor_until_there_is_no_load
                 socket.send(b"one").unwrap();
                 all.keep().unwrap();
                 receiving.since -= WINDOW;
-                receiving.received(3, socket.as_raw_fd());
+                receiving.received(Round { packets: 1, octets: 3, ..Round::default() }, socket.as_raw_fd());
                 (place.get(), Processors::of_this_thread().unwrap().count())
             };
             let free = (None, all.count());
             assert_eq!(window(), free);
             assert_eq!(window(), (Some(processor), 1));
-            let mut sending = Sending { all: Some(all), place: &place, left: None };
+            let mut sending = Sending { all: Some(all), ..Sending::new(&place) };
             sending.leave();
             let left = Processors::of_this_thread().unwrap();
             assert_eq!((left.count(), left.has(processor)), (all.count() - 1, false));
+            sending.since -= STALE;
+            sending.leave();
+            assert_eq!(Processors::of_this_thread().unwrap().count(), all.count(), "nothing comes any more");
+            place.windows.fetch_add(1, Relaxed);
+            sending.leave();
+            assert!(sending.leaves_one());
             receiving.rest();
             assert_eq!(place.get(), None);
             sending.leave();

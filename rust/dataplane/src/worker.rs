@@ -119,7 +119,7 @@ fn send(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Result<
         more = false;
         if duty.has(Direction::Out) {
             let round = duty.carry(&mut outbound, &outlet)?;
-            urgency.carried(round.pieces, station.place.get().is_some());
+            urgency.carried(round.pieces, placement.leaves_one());
             gathering.carried(round, urgency.is_urgent());
             more = round.more;
         }
@@ -158,7 +158,7 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
         let received = inbound.run()?;
         duty.received(received, station.index)?;
         if duty.has(Direction::Out) {
-            placement.received(received.octets, inbound.last_line);
+            placement.received(received, inbound.last_line);
         } else {
             placement.rest();
         }

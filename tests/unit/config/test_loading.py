@@ -206,6 +206,7 @@ def test_names_may_have_any_printable_character_but_dot_and_slash(tmp_path: Path
 
 BODY = "connections.a."
 CHILD = "connections.a.children.c."
+MANY_SELECTORS = ", ".join(f"10.0.{third}.0/24" for third in range(256))
 
 
 @pytest.mark.parametrize(
@@ -265,6 +266,7 @@ CHILD = "connections.a.children.c."
         ("", "rekey_bytes = 2g\nlife_bytes = 1g", CHILD + "life_bytes", "below rekey_bytes"),
         ("", "rekey_packets = 2\nlife_packets = 1", CHILD + "life_packets", "below rekey_packets"),
         ("", "local_ts = 10.0.0.0/8\nremote_ts = 2001:db8::/32", CHILD + "remote_ts", "another address family"),
+        ("", f"local_ts = {MANY_SELECTORS}", CHILD + "local_ts", "has 256 selectors, and IKE carries 255"),
         ("", "local_ts = 10.0.0.0/33", CHILD + "local_ts", "10.0.0.0/33"),
         ("remote_addrs = %any", "start_action = start", CHILD + "start_action", "a peer that can be called"),
         ("remote_addrs = 0.0.0.0, ::", "start_action = start", CHILD + "start_action", "a peer that can be called"),
