@@ -161,6 +161,8 @@ pub struct Receiving<'a> {
     course: Course,
     since: Instant,
     round: Round,
+    /// The connected socket that had something last, since then.
+    line: Option<RawFd>,
     sleeps: i64,
 }
 
@@ -174,18 +176,23 @@ impl<'a> Receiving<'a> {
             course: Course::new(now),
             since: now,
             round: Round::default(),
+            line: None,
             sleeps: sys::sleeps(),
         }
     }
 
-    /// The thread has received one more round, the last of it from the connected socket.
-    pub fn received(&mut self, round: Round, socket: RawFd) {
+    /// The thread has received one more round, and something from a connected socket with it or not.
+    pub fn received(&mut self, round: Round, line: Option<RawFd>) {
+        let Some(all) = self.all else { return };
         self.round += round;
+        self.line = line.or(self.line);
         let now = Instant::now();
-        let Some(all) = self.all.filter(|_| now - self.since >= WINDOW) else { return };
+        if now - self.since < WINDOW {
+            return;
+        }
         let (sleeps, round) = (sys::sleeps(), std::mem::take(&mut self.round));
         let is_to_follow = |&processor: &usize| all.has(processor) && !is_crowd(round, now - self.since);
-        let arrival = of_arrival(socket).filter(is_to_follow);
+        let arrival = self.line.take().and_then(of_arrival).filter(is_to_follow);
         let window = Window { arrival, octets: round.octets, has_slept: sleeps != self.sleeps };
         (self.since, self.sleeps) = (now, sleeps);
         self.place.windows.fetch_add(1, Relaxed);

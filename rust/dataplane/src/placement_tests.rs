@@ -111,7 +111,7 @@ fn a_thread_beside_what_arrives_goes_with_it() {
 }
 
 #[test]
-fn the_thread_moves_and_the_other_leaves_it_the_processor_until_there_is_no_load() {
+fn the_thread_moves_and_the_other_leaves_it_the_processor_while_packets_come_by_a_line() {
     std::thread::scope(|scope| {
         // In a thread of its own, for it is moved.
         scope.spawn(|| {
@@ -124,17 +124,18 @@ fn the_thread_moves_and_the_other_leaves_it_the_processor_until_there_is_no_load
             socket.connect(socket.local_addr().unwrap()).unwrap();
             let place = Place::new(true);
             let mut receiving = Receiving::new(&place);
-            let mut window = || {
+            let mut window = |of_a_line: bool| {
                 all.only(processor).keep().unwrap();
                 socket.send(b"one").unwrap();
                 all.keep().unwrap();
                 receiving.since -= WINDOW;
-                receiving.received(Round { packets: 1, octets: 3, ..Round::default() }, socket.as_raw_fd());
+                let line = of_a_line.then(|| socket.as_raw_fd());
+                receiving.received(Round { packets: 1, octets: 3, ..Round::default() }, line);
                 (place.get(), Processors::of_this_thread().unwrap().count())
             };
             let free = (None, all.count());
-            assert_eq!(window(), free);
-            assert_eq!(window(), (Some(processor), 1));
+            assert_eq!(window(true), free);
+            assert_eq!(window(true), (Some(processor), 1));
             let mut sending = Sending { all: Some(all), ..Sending::new(&place) };
             sending.leave();
             let left = Processors::of_this_thread().unwrap();
@@ -145,8 +146,7 @@ fn the_thread_moves_and_the_other_leaves_it_the_processor_until_there_is_no_load
             place.windows.fetch_add(1, Relaxed);
             sending.leave();
             assert!(sending.leaves_one());
-            receiving.rest();
-            assert_eq!(place.get(), None);
+            assert_eq!(window(false), free, "what comes comes by a line no more");
             sending.leave();
             assert_eq!(Processors::of_this_thread().unwrap().count(), all.count());
         });

@@ -158,7 +158,7 @@ fn receive(shared: &Shared, station: &Station, mut urgency: Urgency) -> io::Resu
         let received = inbound.run()?;
         duty.received(received, station.index)?;
         if duty.has(Direction::Out) {
-            placement.received(received, inbound.last_line);
+            placement.received(received, inbound.line.take());
         } else {
             placement.rest();
         }
@@ -181,8 +181,8 @@ struct Inbound<'a> {
     plain: Inlets<'a>,
     /// A bit for each socket that may have something, at its token.
     ready: u64,
-    /// The line that had something last.
-    last_line: RawFd,
+    /// The line that has had something, the last of them.
+    line: Option<RawFd>,
 }
 
 impl<'a> Inbound<'a> {
@@ -199,7 +199,7 @@ impl<'a> Inbound<'a> {
             ingress,
             plain,
             ready: 0,
-            last_line: -1,
+            line: None,
         })
     }
 
@@ -234,7 +234,7 @@ impl<'a> Inbound<'a> {
             let line = self.station.lines.as_ref().map(|lines| lines.get(number as usize));
             let Some(Some(line)) = line.as_deref() else { continue };
             let round = self.ingress.run(&line.socket, &self.device, &self.outlet)?;
-            self.last_line = line.socket.fd();
+            self.line = Some(line.socket.fd());
             received += round;
             self.ready |= u64::from(round.more) << FIRST_LINE << number;
         }
