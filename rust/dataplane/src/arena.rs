@@ -235,10 +235,12 @@ impl Arena {
         self.used = 0;
     }
 
-    /// By the line to their peer, when all have the same one; else, and when that fails, by the shared socket.
+    /// By the line to their peer, when all have the same one, unless they are many frames and `socket` is the cheaper for those;
+    /// else, and when that fails, by `socket`.
     fn send(&self, runs: &[Run], socket: &UdpSocket, outlet: &Outlet<'_>) {
         let line = |run: &Run| self.turns[run.turn].endpoint.line();
-        let first = runs.first().and_then(line);
+        let is_single = |run: &Run| run.count == 1;
+        let first = runs.first().and_then(line).filter(|_| !socket.only_sends || runs.iter().all(is_single));
         let alone = first.filter(|first| runs.iter().all(|run| line(run).is_some_and(|line| Arc::ptr_eq(line, first))));
         let sent = alone.map_or(0, |line| self.send_by(&line.socket, true, runs, outlet));
         if sent < runs.len() {

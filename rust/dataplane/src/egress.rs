@@ -103,7 +103,7 @@ pub struct Outlet<'a> {
     pub counters: &'a Counters,
     /// This worker's number.
     pub worker: usize,
-    /// This worker's sockets for ESP over IPv4 and IPv6, from the shared port and from one of its own.
+    /// This worker's sockets for ESP over IPv4 and IPv6, that send from the shared port and from one of its own.
     pub sockets: [[Option<&'a UdpSocket>; 2]; 2],
     /// This worker's sockets for plain ESP, when it may have them.
     pub plain: Option<&'a Plain>,

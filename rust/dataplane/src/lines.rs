@@ -73,17 +73,14 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::BorrowedFd;
-
     use super::*;
+    use crate::testing::port_of;
 
     const OPTIONS: UdpOptions = UdpOptions { mark: 0, shared: false, gro: false, namespace: None };
 
     fn bound() -> (UdpSocket, u16) {
         let socket = UdpSocket::bind(false, 0, true, OPTIONS).unwrap();
-        // SAFETY: the socket is open during the call.
-        let copy = unsafe { BorrowedFd::borrow_raw(socket.fd()) }.try_clone_to_owned().unwrap();
-        let port = std::net::UdpSocket::from(copy).local_addr().unwrap().port();
+        let port = port_of(&socket);
         (socket, port)
     }
 

@@ -24,7 +24,9 @@ pub struct Station {
     pub(crate) index: usize,
     pub(crate) sockets: Vec<UdpSocket>,
     pub(crate) plain: Option<Plain>,
+    /// Those that only send: from a port no other worker has, and from the shared one.
     own_ports: Vec<UdpSocket>,
+    senders: Vec<UdpSocket>,
     pub(crate) duty: Duty,
     /// None with several workers.
     pub(crate) lines: Option<Lines>,
@@ -48,12 +50,9 @@ impl Station {
                 sockets.extend(bind(v6, options.ike_port, false, alone)?);
             }
             if workers > 1 {
-                own_ports.extend(bind(v6, 0, true, alone)?);
+                // The shared port does as well.
+                own_ports.extend(UdpSocket::for_sending(v6, 0, alone));
             }
-        }
-        if own_ports.iter().any(|socket| socket.deafen().is_err()) {
-            // What arrived there would fill a buffer for ever; the shared port does as well.
-            own_ports.clear();
         }
         sockets.iter().filter(|socket| socket.esp).try_for_each(UdpSocket::share_port)?;
         let namespace = sockets.first().and_then(|socket| socket.namespace().ok());
@@ -64,7 +63,8 @@ impl Station {
         // Far apart: a receiver must not take fragments of two workers' packets for those of one (RFC 791 3.2).
         let duty = Duty::new((index * 0x1_0000 / workers) as u16)?;
         let place = Place::new(options.affinity && lines.is_some());
-        Ok(Self { index, sockets, plain, own_ports, duty, lines, place, wake, released: Mutex::default() })
+        let senders = Vec::new();
+        Ok(Self { index, sockets, plain, own_ports, senders, duty, lines, place, wake, released: Mutex::default() })
     }
 
     /// Frames that were held and may go now.
@@ -78,8 +78,13 @@ impl Station {
         self.wake.iter().for_each(EventFd::signal);
     }
 
-    pub(crate) fn esp_socket(&self, v6: bool) -> Option<&UdpSocket> {
+    fn esp_socket(&self, v6: bool) -> Option<&UdpSocket> {
         self.sockets.iter().find(|socket| socket.esp && socket.v6 == v6)
+    }
+
+    /// The socket that sends ESP from the shared port.
+    pub(crate) fn sender(&self, v6: bool) -> Option<&UdpSocket> {
+        self.senders.iter().find(|socket| socket.v6 == v6).or_else(|| self.esp_socket(v6))
     }
 
     /// The socket that sends from a port no other worker has.
@@ -99,12 +104,23 @@ impl Station {
 /// All stations, and whether the kernel steers each SA to its worker. One that does not spreads peers instead: any worker
 /// opens any SA.
 pub fn open_all(workers: usize, options: &Options) -> io::Result<(Vec<Station>, bool)> {
-    let stations: Vec<_> =
+    let mut stations: Vec<_> =
         (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
-    let last = stations.iter().skip(1).next_back();
-    let mut shared = last.into_iter().flat_map(|station| &station.sockets).peekable();
-    let steered = shared.peek().is_some() && shared.all(|socket| socket.steer_by_spi(workers as u32).is_ok());
-    Ok((stations, steered))
+    let gro = options.offloads != OffloadMode::Off;
+    let udp = UdpOptions { mark: options.mark, shared: true, gro, namespace: None };
+    let senders = || [false, true].into_iter().flat_map(move |v6| UdpSocket::for_sending(v6, options.nat_t_port, udp));
+    // After all that receive there: only then does the kernel leave them out.
+    for station in &mut stations {
+        station.senders.extend(senders());
+    }
+    let mut shared = stations[0].sockets.iter().filter(|socket| socket.esp);
+    let is_steered = shared.all(|socket| socket.steer_by_spi(workers as u32).is_ok());
+    if !is_steered {
+        for station in &mut stations {
+            station.senders.clear();
+        }
+    }
+    Ok((stations, is_steered && workers > 1))
 }
 
 fn bind(v6: bool, port: u16, esp: bool, options: UdpOptions) -> io::Result<Option<UdpSocket>> {

@@ -1,7 +1,7 @@
 //! What the unit tests of this crate share: packets, and a worker that has no sockets.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::outbound::tests::sample;
 use crate::plane::{Options, Shared};
 use crate::selector::{Selector, Selectors};
 use crate::tun::{OffloadMode, Tun};
+use crate::udp::UdpSocket;
 use crate::vnet;
 
 fn ip(v6: bool, protocol: u8, l4: &[u8]) -> Vec<u8> {
@@ -139,4 +140,11 @@ pub fn network_of_our_own() -> bool {
         return false;
     }
     Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success()
+}
+
+/// The port that a socket was given.
+pub fn port_of(socket: &UdpSocket) -> u16 {
+    // SAFETY: the socket is open during the call.
+    let copy = unsafe { BorrowedFd::borrow_raw(socket.fd()) }.try_clone_to_owned().unwrap();
+    std::net::UdpSocket::from(copy).local_addr().unwrap().port()
 }

@@ -24,6 +24,9 @@ pub struct UdpSocket {
     pub v6: bool,
     /// Whether its datagrams may be ESP.
     pub esp: bool,
+    /// Whether it takes nothing, and nobody waits for it. Of one that is waited for the kernel tells the waiter of each frame that
+    /// it has freed, whoever sent it, and spends more on that than on anything else it does for a frame of a run.
+    pub only_sends: bool,
     /// What the kernel does for us.
     pub offloads: UdpOffloads,
 }
@@ -55,6 +58,14 @@ impl UdpSocket {
     pub fn bind(v6: bool, port: u16, esp: bool, options: UdpOptions) -> io::Result<Self> {
         let any: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         Self::open(SocketAddr::new(any, port), esp, options)
+    }
+
+    /// One by which ESP leaves from `port`, from any if it is 0, and by which nothing comes in.
+    pub fn for_sending(v6: bool, port: u16, options: UdpOptions) -> io::Result<Self> {
+        let socket = Self::bind(v6, port, true, options)?;
+        // What arrived there would fill a buffer for ever.
+        socket.deafen()?;
+        Ok(Self { only_sends: true, ..socket })
     }
 
     /// One for ESP with a single peer, beside the socket that has the port and shares it.
@@ -102,7 +113,7 @@ impl UdpSocket {
         let (name, length) = address.parts();
         // SAFETY: `address` lives through the call.
         check(unsafe { libc::bind(raw, name.cast(), length) })?;
-        Ok(Self { fd, port, v6, esp, offloads: UdpOffloads { gro, segmentation } })
+        Ok(Self { fd, port, v6, esp, only_sends: false, offloads: UdpOffloads { gro, segmentation } })
     }
 
     /// The descriptor.
@@ -111,7 +122,7 @@ impl UdpSocket {
     }
 
     /// Steers ESP among `workers` sockets of this port by SPI, so that one SA stays with one worker. IKE, whose marker
-    /// is zero, and what is too short to have an SPI go to the first.
+    /// is zero, and what is too short to have an SPI go to the first. Sockets beyond that number, bound after them, get nothing.
     pub fn steer_by_spi(&self, workers: u32) -> io::Result<()> {
         let statement = |code, value| libc::sock_filter { code, jt: 0, jf: 0, k: value };
         // BPF_LD|BPF_W|BPF_ABS 0; BPF_ALU|BPF_RSH SLOT_BITS; BPF_ALU|BPF_MOD workers; BPF_RET|BPF_A
@@ -130,8 +141,8 @@ impl UdpSocket {
         set_option(self.fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
     }
 
-    /// Takes nothing any more: for a socket that only sends.
-    pub fn deafen(&self) -> io::Result<()> {
+    /// Takes nothing any more.
+    fn deafen(&self) -> io::Result<()> {
         // BPF_RET|BPF_K 0
         self.attach(libc::SO_ATTACH_FILTER, &mut [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }])
     }
@@ -306,5 +317,33 @@ impl Receiver {
                 _ => None,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::port_of;
+
+    #[test]
+    fn nothing_that_comes_to_a_port_reaches_the_socket_that_only_sends_from_it() {
+        let options = UdpOptions { mark: 0, shared: false, gro: false, namespace: None };
+        let receiving = UdpSocket::bind(false, 0, true, options).unwrap();
+        let port = port_of(&receiving);
+        receiving.share_port().unwrap();
+        let sending = UdpSocket::for_sending(false, port, UdpOptions { shared: true, ..options }).unwrap();
+        receiving.steer_by_spi(1).unwrap();
+        let peers: Vec<_> = (0..2 * MESSAGES).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let mut receiver = Receiver::default();
+        for peer in &peers {
+            peer.send_to(b"some ESP", ("127.0.0.1", port)).unwrap();
+            let mut wanted = libc::pollfd { fd: receiving.fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd, which lives through the call.
+            assert_eq!(unsafe { libc::poll(&raw mut wanted, 1, 10_000) }, 1);
+            assert_eq!(receiver.receive(receiving.fd()).unwrap(), 1);
+        }
+        let peer = &peers[0];
+        sending.send(&RawAddress::new(peer.local_addr().unwrap()), &Control::default(), &[b"an answer"]).unwrap();
+        assert_eq!(peer.recv_from(&mut [0; 16]).unwrap(), (9, ([127, 0, 0, 1], port).into()));
     }
 }

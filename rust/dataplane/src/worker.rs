@@ -85,7 +85,7 @@ fn failure_of(work: impl FnOnce() -> io::Result<()>) -> Option<String> {
 }
 
 fn outlet<'a>(shared: &'a Shared, station: &'a Station, direction: Direction) -> Outlet<'a> {
-    let sockets = [[false, true].map(|v6| station.esp_socket(v6)), [false, true].map(|v6| station.own_port(v6))];
+    let sockets = [[false, true].map(|v6| station.sender(v6)), [false, true].map(|v6| station.own_port(v6))];
     let counters = shared.counters_of(station.index, direction);
     Outlet { shared, counters, worker: station.index, sockets, plain: station.plain.as_ref() }
 }
