@@ -1,4 +1,5 @@
-//! The replay window (RFC 4303 3.4.3): a ring of words as in RFC 6479, so that moving it never shifts.
+//! The replay window (RFC 4303 3.4.3): a ring of bits in words, so that moving it never shifts, as RFC 6479 has one of words. Each
+//! number that comes into the window takes the bit of one that leaves it.
 
 const WORD: u64 = u64::BITS as u64;
 /// Sizes that can be asked for.
@@ -17,17 +18,9 @@ impl ReplayWindow {
     /// A window of `size` packets, clamped to 32..=65536, exact. Nothing up to `highest` is accepted.
     pub fn new(size: u32, esn: bool, highest: u64) -> Self {
         let size = size.clamp(*SIZES.start(), *SIZES.end());
-        // One word more than the window, so that the word of the highest number never holds bits of the lowest.
-        let words = (size as usize).div_ceil(WORD as usize) + 1;
+        let words = (size as usize).div_ceil(WORD as usize).next_power_of_two();
         let fill = if highest == 0 { 0 } else { u64::MAX };
-        let mut window =
-            Self { highest, size: u64::from(size), esn, words: vec![fill; words.next_power_of_two()].into() };
-        if highest != 0 {
-            // What stands right of the highest in its own word was not seen yet.
-            let at = window.index(highest);
-            window.words[at] = u64::MAX >> (WORD - 1 - highest % WORD);
-        }
-        window
+        Self { highest, size: u64::from(size), esn, words: vec![fill; words].into() }
     }
 
     /// The highest sequence number that was marked.
@@ -98,12 +91,19 @@ impl ReplayWindow {
         true
     }
 
+    /// Nothing between the highest number and this one was seen.
     fn advance(&mut self, sequence_number: u64) {
-        let (from, to) = (self.highest / WORD, sequence_number / WORD);
-        // A jump over the whole ring clears each word once.
-        for word in from + 1..=to.min(from.saturating_add(self.words.len() as u64)) {
-            let at = word as usize & (self.words.len() - 1);
-            self.words[at] = 0;
+        let next = self.highest + 1;
+        if sequence_number - self.highest >= self.words.len() as u64 * WORD {
+            self.words.fill(0);
+        } else {
+            let (first, last) = (next / WORD, sequence_number / WORD);
+            for word in first..=last {
+                let before = if word == first { bit(next) - 1 } else { 0 };
+                let behind = if word == last { !(bit(sequence_number) | (bit(sequence_number) - 1)) } else { 0 };
+                let at = word as usize & (self.words.len() - 1);
+                self.words[at] &= before | behind;
+            }
         }
         self.highest = sequence_number;
     }

@@ -12,7 +12,7 @@ const MARGIN: usize = 70;
 
 /// Seals and opens in both implementations at every length around the edges of blocks, vectors and groups.
 fn agree(this: &impl AeadKey, other: &impl AeadKey) {
-    for len in (0..1200).chain([1422, 1424, 1438, 8_900, 65_500]) {
+    for len in (0..1700).chain([1422, 1424, 1438, 8_900, 65_500]) {
         for associated in [&[][..], &[1; 8], &[2; 12], &[3; 16]] {
             let nonce: [u8; 12] = std::array::from_fn(|i| (i * 7 + len) as u8);
             let plaintext: Vec<u8> = (0..len).map(|i| (i * 31 + 5) as u8).collect();
@@ -62,7 +62,7 @@ fn check_changes<K: Kernel>() {
         return;
     }
     let key = X86Gcm::<K>::new(&[9; 16], ICV).unwrap();
-    for len in [0, 1, 47, 48, 64, 111, 112, 239, 240, 303, 304, 560] {
+    for len in [0, 1, 47, 48, 64, 111, 112, 303, 304, 559, 560, 815, 816, 1_100] {
         let (nonce, associated) = ([1; 12], [2; 8]);
         let mut sealed = vec![0x55; len + ICV];
         key.seal(&nonce, &associated, &mut sealed);

@@ -47,7 +47,7 @@ fn a_jump_over_the_whole_window_forgets_what_was_seen() {
 #[test]
 fn it_agrees_with_a_set_of_numbers_on_any_order() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for size in [32_u64, 64, 100, 1000] {
+    for size in [32_u64, 64, 65, 128, 1000, 1024] {
         let mut window = ReplayWindow::new(size as u32, false, 0);
         let mut seen = std::collections::HashSet::new();
         let mut highest = 0_u64;
@@ -55,7 +55,9 @@ fn it_agrees_with_a_set_of_numbers_on_any_order() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let number = (highest + 40).saturating_sub(state % (size + 80)).max(1);
+            // Now and then a jump, over less than the window or over all of it.
+            let ahead = if state >> 59 == 0 { (state >> 16) % (3 * size) } else { 40 };
+            let number = (highest + ahead).saturating_sub(state % (size + 80)).max(1);
             let expected = (number > highest || highest - number < size) && !seen.contains(&number);
             assert_eq!(window.check(number), expected, "{size}: {number} after {highest}");
             assert_eq!(window.mark(number), expected);

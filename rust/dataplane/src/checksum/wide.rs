@@ -1,9 +1,9 @@
 //! Sums with 64 octets in a vector register, which needs AVX-512.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_mask_add_epi64,
-    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi64, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_srli_epi64, _mm512_storeu_si512,
+    __m512i, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cmplt_epu64_mask,
+    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_mask_add_epi64, _mm512_mask_storeu_epi8,
+    _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
 };
 
 const VECTOR: usize = 64;
@@ -35,10 +35,13 @@ pub(super) fn copy_and_sum(target: &mut [u8], source: &[u8]) -> u64 {
     let (vectors, rest) = source.as_chunks::<VECTOR>();
     let (targets, target_rest) = target.as_chunks_mut::<VECTOR>();
     for (octets, target) in vectors.iter().zip(targets) {
+        let (low, high) = target.split_at_mut(VECTOR / 2);
+        // Stored whole they would be taken for a copy, for which the compiler calls the library, and then sums in a second pass.
         // SAFETY: both arrays are a vector long.
         unsafe {
             let octets = _mm512_loadu_si512(octets.as_ptr().cast());
-            _mm512_storeu_si512(target.as_mut_ptr().cast(), octets);
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), _mm512_castsi512_si256(octets));
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), _mm512_extracti64x4_epi64::<1>(octets));
             sum.add(octets);
         }
     }

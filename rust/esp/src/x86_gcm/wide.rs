@@ -1,17 +1,18 @@
 //! With four blocks in a vector register: AVX-512 with VAES and VPCLMULQDQ.
 
 mod hash;
+mod stream;
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_loadu_si128, _mm_maskz_loadu_epi8, _mm_set_epi8, _mm_set_epi64x, _mm_shuffle_epi8,
-    _mm_storeu_si128, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128, _mm512_aesenclast_epi128,
-    _mm512_alignr_epi64, _mm512_broadcast_i32x4, _mm512_castsi512_si128, _mm512_loadu_si512, _mm512_mask_mov_epi32,
-    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64, _mm512_maskz_mov_epi8,
-    _mm512_set_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
-    _mm512_zextsi128_si512,
+    _mm_storeu_si128, _mm_xor_si128, _mm512_alignr_epi64, _mm512_broadcast_i32x4, _mm512_castsi512_si128,
+    _mm512_loadu_si512, _mm512_mask_mov_epi32, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
+    _mm512_maskz_loadu_epi64, _mm512_maskz_mov_epi8, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512,
+    _mm512_xor_si512, _mm512_zextsi128_si512,
 };
 
 use hash::Sum;
+use stream::{KeyStream, add_key, encrypt, last_round, round};
 use zeroize::Zeroize;
 
 use super::field::hash_key;
@@ -22,12 +23,16 @@ use super::{BLOCK, Kernel};
 const VECTOR: usize = 4 * BLOCK;
 /// Vectors whose blocks are encrypted at a time; fewer would wait for each other's rounds.
 const VECTORS: usize = 4;
-/// Octets that are hashed with one reduction.
-const CHUNK: usize = VECTORS * VECTOR;
+/// Octets of those.
+const GROUP: usize = VECTORS * VECTOR;
+/// Groups that are hashed with one reduction.
+const GROUPS: usize = 2;
+/// Octets of those.
+const CHUNK: usize = GROUPS * GROUP;
 /// Blocks of the packet in the first vector, whose fourth block is the tag's counter, or the associated data.
 const FIRST: usize = 3;
 /// The most blocks that are summed up: what is just not a chunk, and the lengths.
-const POWERS: usize = 4 * VECTORS + 1;
+const POWERS: usize = CHUNK / BLOCK + 1;
 
 /// A key's schedule. One is made only where the processor has the instructions.
 pub(crate) struct Wide<const KEYS: usize> {
@@ -88,8 +93,8 @@ impl<const KEYS: usize> Wide<KEYS> {
         let lengths = _mm512_broadcast_i32x4(lengths);
         let blocks = body.len().div_ceil(BLOCK);
         let (first, rest) = body.split_at_mut(body.len().min(FIRST * BLOCK));
-        let (chunks, mut rest) = rest.as_chunks_mut::<CHUNK>();
-        let mut stream = KeyStream::new(self, counter);
+        let (chunks, mut rest) = rest.split_at_mut(rest.len() / CHUNK * CHUNK);
+        let mut stream = KeyStream::new(self.wide_round_keys(), counter);
 
         // The counter of the tag comes before those of the packet, and the associated data is hashed before it: both stand
         // behind its first three blocks instead, where they are in nobody's way.
@@ -109,17 +114,17 @@ impl<const KEYS: usize> Wide<KEYS> {
             before = _mm512_zextsi128_si512(sum.reduce());
             sum = Sum::zero();
         }
-        let mut blocks_left = (blocks + 1).saturating_sub(FIRST);
-        for chunk in chunks {
+        before = self.pass_chunks::<SEAL>(&mut stream, chunks, before);
+        let mut blocks_left = (blocks + 1).saturating_sub(FIRST) - chunks.len() / BLOCK;
+        if rest.len() >= GROUP {
+            let (group, behind) = rest.split_at_mut(GROUP);
+            rest = behind;
             let masks: [_; VECTORS] = stream.next();
-            for (i, (octets, mask)) in chunk.as_chunks_mut::<VECTOR>().0.iter_mut().zip(masks).enumerate() {
-                let hashed = _mm512_xor_si512(apply_whole::<SEAL>(mask, octets), before);
+            for (octets, mask) in group.as_chunks_mut::<VECTOR>().0.iter_mut().zip(masks) {
+                sum.add(_mm512_xor_si512(apply_whole::<SEAL>(mask, octets), before), self.powers(blocks_left));
                 before = _mm512_setzero_si512();
-                sum.add(hashed, self.powers(4 * (VECTORS - i)));
+                blocks_left -= 4;
             }
-            before = _mm512_zextsi128_si512(sum.reduce());
-            sum = Sum::zero();
-            blocks_left -= 4 * VECTORS;
         }
         while blocks_left > 0 {
             let (octets, behind) = rest.split_at_mut(rest.len().min(VECTOR));
@@ -135,6 +140,85 @@ impl<const KEYS: usize> Wide<KEYS> {
         }
         let reverse = _mm512_castsi512_si128(reverse());
         octets(_mm_xor_si128(_mm_shuffle_epi8(sum.reduce(), reverse), tag_mask))
+    }
+
+    /// What `pass` does with whole chunks, of which it hashes one with each reduction; the hash after them.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    fn pass_chunks<const SEAL: bool>(
+        &self,
+        stream: &mut KeyStream<KEYS>,
+        octets: &mut [u8],
+        mut before: __m512i,
+    ) -> __m512i {
+        for start in (0..octets.len()).step_by(CHUNK) {
+            // Hashed beside what is encrypted: when opening the same octets, when sealing those that were written a chunk ago
+            // and lie in the cache by now.
+            let hashed = if SEAL { start.checked_sub(CHUNK) } else { Some(start) };
+            let mut sum = Sum::zero();
+            for group in 0..GROUPS {
+                let ciphertext = hashed.and_then(|hashed| octets[hashed + group * GROUP..].first_chunk());
+                let masks = match ciphertext {
+                    Some(ciphertext) => self.next_beside(stream, &mut sum, ciphertext, group, before),
+                    None => stream.next(),
+                };
+                let vectors = octets[start + group * GROUP..].as_chunks_mut().0;
+                for (octets, mask) in vectors.iter_mut().zip(masks) {
+                    add_mask(mask, octets);
+                }
+            }
+            if hashed.is_some() {
+                before = _mm512_zextsi128_si512(sum.reduce());
+            }
+        }
+        if let Some(last) = octets.last_chunk::<CHUNK>().filter(|_| SEAL) {
+            let mut sum = Sum::zero();
+            for (place, octets) in last.as_chunks().0.iter().enumerate() {
+                self.hash(&mut sum, octets, place, before);
+            }
+            before = _mm512_zextsi128_si512(sum.reduce());
+        }
+        before
+    }
+
+    /// The key stream's next vectors, and in the meantime a group of a chunk is added to the sum: AES and products of polynomials
+    /// are different units of the processor, which looks too few instructions ahead to find work for both by itself.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes,vpclmulqdq")]
+    fn next_beside(
+        &self,
+        stream: &mut KeyStream<KEYS>,
+        sum: &mut Sum,
+        ciphertext: &[u8; GROUP],
+        group: usize,
+        before: __m512i,
+    ) -> [__m512i; VECTORS] {
+        let mut blocks = stream.next_counters();
+        let keys = &stream.round_keys;
+        add_key(&mut blocks, keys[0]);
+        let vectors = ciphertext.as_chunks().0;
+        // The first vector last: what it is added to is only being reduced.
+        for (rounds, i) in keys[1..=2 * VECTORS].as_chunks::<2>().0.iter().zip((0..VECTORS).rev()) {
+            for key in rounds {
+                round(&mut blocks, *key);
+            }
+            self.hash(sum, &vectors[i], group * VECTORS + i, before);
+            sum.comes_before(&mut blocks);
+        }
+        for key in &keys[1 + 2 * VECTORS..KEYS - 1] {
+            round(&mut blocks, *key);
+        }
+        last_round(&mut blocks, keys[KEYS - 1]);
+        blocks
+    }
+
+    /// Adds the vector at this place of a chunk to the sum, the first one together with the hash before.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,vpclmulqdq")]
+    fn hash(&self, sum: &mut Sum, ciphertext: &[u8; VECTOR], place: usize, before: __m512i) {
+        let blocks = load_reversed(ciphertext);
+        let blocks = if place == 0 { _mm512_xor_si512(blocks, before) } else { blocks };
+        sum.add(blocks, self.powers(4 * (GROUPS * VECTORS - place)));
     }
 
     /// Four powers of the hash key, the highest first; zeros behind the lowest, for a vector of fewer blocks.
@@ -156,53 +240,6 @@ impl<const KEYS: usize> Wide<KEYS> {
         }
         wide
     }
-}
-
-/// The blocks that are added to a packet, from the counter block on.
-struct KeyStream<const KEYS: usize> {
-    round_keys: [__m512i; KEYS],
-    /// The next four counter blocks, reversed.
-    counters: __m512i,
-}
-
-impl<const KEYS: usize> KeyStream<KEYS> {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn new(key: &Wide<KEYS>, counter: [u8; BLOCK]) -> Self {
-        let first = _mm512_broadcast_i32x4(load_short(&counter));
-        let counters = _mm512_add_epi32(first, _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0));
-        Self { round_keys: key.wide_round_keys(), counters }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,vaes")]
-    fn next<const N: usize>(&mut self) -> [__m512i; N] {
-        let mut blocks = [_mm512_setzero_si512(); N];
-        for blocks in &mut blocks {
-            *blocks = _mm512_shuffle_epi8(self.counters, reverse());
-            let four = _mm512_set_epi32(0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4);
-            self.counters = _mm512_add_epi32(self.counters, four);
-        }
-        encrypt(&self.round_keys, blocks)
-    }
-}
-
-/// AES (FIPS 197 5.1).
-#[inline]
-#[target_feature(enable = "avx512f,vaes")]
-fn encrypt<const KEYS: usize, const N: usize>(keys: &[__m512i; KEYS], mut blocks: [__m512i; N]) -> [__m512i; N] {
-    for blocks in &mut blocks {
-        *blocks = _mm512_xor_si512(*blocks, keys[0]);
-    }
-    for key in &keys[1..KEYS - 1] {
-        for blocks in &mut blocks {
-            *blocks = _mm512_aesenc_epi128(*blocks, *key);
-        }
-    }
-    for blocks in &mut blocks {
-        *blocks = _mm512_aesenclast_epi128(*blocks, keys[KEYS - 1]);
-    }
-    blocks
 }
 
 /// Adds `mask` to the octets, of which there are at most as many, and gives the ciphertext as it is hashed: reversed, with
@@ -230,6 +267,24 @@ fn apply_whole<const SEAL: bool>(mask: __m512i, octets: &mut [u8; VECTOR]) -> __
     // SAFETY: the array is a vector long.
     unsafe { _mm512_storeu_si512(octets.as_mut_ptr().cast(), after) };
     _mm512_shuffle_epi8(if SEAL { after } else { before }, reverse())
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_mask(mask: __m512i, octets: &mut [u8; VECTOR]) {
+    // SAFETY: the array is a vector long.
+    unsafe {
+        let before = _mm512_loadu_si512(octets.as_ptr().cast());
+        _mm512_storeu_si512(octets.as_mut_ptr().cast(), _mm512_xor_si512(before, mask));
+    }
+}
+
+/// As it is hashed.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn load_reversed(ciphertext: &[u8; VECTOR]) -> __m512i {
+    // SAFETY: the array is a vector long.
+    _mm512_shuffle_epi8(unsafe { _mm512_loadu_si512(ciphertext.as_ptr().cast()) }, reverse())
 }
 
 /// The second block first, and the first last.

@@ -1,5 +1,6 @@
 //! GHASH over vectors of four blocks.
 
+use std::arch::asm;
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_set_epi64x, _mm_xor_si128, _mm256_castsi256_si128, _mm256_extracti128_si256,
     _mm256_xor_si256, _mm512_broadcast_i32x4, _mm512_castsi512_si256, _mm512_clmulepi64_epi128,
@@ -7,6 +8,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::field::{POLYNOMIAL, SWAP_HALVES};
+use super::VECTORS;
 
 /// A function of three bits, as truth table.
 const XOR: i32 = 0x96;
@@ -35,6 +37,20 @@ impl Sum {
         self.high = _mm512_xor_si512(self.high, _mm512_clmulepi64_epi128::<0x11>(blocks, powers));
         let crosswise = _mm512_clmulepi64_epi128::<0x01>(blocks, powers);
         self.middle = xor(self.middle, crosswise, _mm512_clmulepi64_epi128::<0x10>(blocks, powers));
+    }
+
+    /// Keeps the compiler from moving what was added so far behind what is done with `blocks` from now on: it would gather what is
+    /// of one kind.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn comes_before(&mut self, [a, b, c, d]: &mut [__m512i; VECTORS]) {
+        // SAFETY: there is no instruction in it; the compiler does not know that.
+        unsafe {
+            asm!("/* {0} {1} {2} {3} {4} {5} {6} */",
+                inout(zmm_reg) *a, inout(zmm_reg) *b, inout(zmm_reg) *c, inout(zmm_reg) *d,
+                inout(zmm_reg) self.low, inout(zmm_reg) self.middle, inout(zmm_reg) self.high,
+                options(pure, nomem, nostack, preserves_flags));
+        }
     }
 
     /// The sum as one block.
