@@ -106,6 +106,7 @@ impl Station {
 pub fn open_all(workers: usize, options: &Options) -> io::Result<(Vec<Station>, bool)> {
     let mut stations: Vec<_> =
         (0..workers).map(|index| Station::open(index, workers, options)).collect::<io::Result<_>>()?;
+    // Before the kernel knows which of a port's sockets a datagram is for, it asks any of them whether to join it to others.
     let gro = options.offloads != OffloadMode::Off;
     let udp = UdpOptions { mark: options.mark, shared: true, gro, namespace: None };
     let senders = || [false, true].into_iter().flat_map(move |v6| UdpSocket::for_sending(v6, options.nat_t_port, udp));

@@ -24,8 +24,8 @@ pub struct UdpSocket {
     pub v6: bool,
     /// Whether its datagrams may be ESP.
     pub esp: bool,
-    /// Whether it takes nothing, and nobody waits for it. Of one that is waited for the kernel tells the waiter of each frame that
-    /// it has freed, whoever sent it, and spends more on that than on anything else it does for a frame of a run.
+    /// Whether it takes nothing, and no thread waits for it. Whoever waits for a socket is told by the kernel of each frame of it
+    /// that is freed, since there may be room to send again: where a run is cut into frames, forty times for one run.
     pub only_sends: bool,
     /// What the kernel does for us.
     pub offloads: UdpOffloads,
