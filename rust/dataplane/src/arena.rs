@@ -391,3 +391,7 @@ impl Run {
             && self.length + length <= RUN_OCTETS
     }
 }
+
+#[cfg(test)]
+#[path = "arena_tests.rs"]
+mod tests;
