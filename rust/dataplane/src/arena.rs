@@ -235,12 +235,11 @@ impl Arena {
         self.used = 0;
     }
 
-    /// By the line to their peer, when all have the same one, unless they are many frames and `socket` is the cheaper for those;
-    /// else, and when that fails, by `socket`.
+    /// By `socket` if it only sends; else by the line to their peer, when all have the same one, and by `socket` when that fails.
+    /// Not now by one and now by another: queues that are fair to sockets would let a packet overtake others of its SA.
     fn send(&self, runs: &[Run], socket: &UdpSocket, outlet: &Outlet<'_>) {
         let line = |run: &Run| self.turns[run.turn].endpoint.line();
-        let is_single = |run: &Run| run.count == 1;
-        let first = runs.first().and_then(line).filter(|_| !socket.only_sends || runs.iter().all(is_single));
+        let first = runs.first().filter(|_| !socket.only_sends).and_then(line);
         let alone = first.filter(|first| runs.iter().all(|run| line(run).is_some_and(|line| Arc::ptr_eq(line, first))));
         let sent = alone.map_or(0, |line| self.send_by(&line.socket, true, runs, outlet));
         if sent < runs.len() {

@@ -13,7 +13,7 @@ use crate::udp::UdpOptions;
 const LENGTH: usize = 100;
 
 #[test]
-fn a_packet_leaves_by_the_line_to_its_peer_and_a_run_by_the_socket_that_only_sends() {
+fn packets_and_runs_leave_by_the_socket_that_only_sends_and_where_there_is_none_by_the_line() {
     let options = UdpOptions { mark: 0, shared: false, gro: false, namespace: None };
     let shared = UdpSocket::bind(false, 0, true, options).unwrap();
     shared.share_port().unwrap();
@@ -29,15 +29,19 @@ fn a_packet_leaves_by_the_line_to_its_peer_and_a_run_by_the_socket_that_only_sen
     let mut rig = Rig::new(Vec::new());
     rig.shared.segmentation = true;
     let mut arena = Arena::default();
-    for (count, by) in [(1, &shared), (2, &sender)] {
-        let outlet = Outlet { sockets: [[Some(&sender), None], [None; 2]], ..rig.outlet() };
-        assert!(arena.reserve(&entry, count, LENGTH, &outlet));
-        for _ in 0..count {
-            arena.place(LENGTH, 0);
-        }
-        arena.flush(&outlet);
-        for _ in 0..count {
-            assert_eq!(peer.recv_from(&mut [0; LENGTH]).unwrap().1.port(), port_of(by), "{count}");
+    // Nothing leaves by a socket that is not connected while there is a line.
+    let other = UdpSocket::bind(false, 0, true, options).unwrap();
+    for (socket, by) in [(&sender, &sender), (&other, &shared)] {
+        for count in [1, 2] {
+            let outlet = Outlet { sockets: [[Some(socket), None], [None; 2]], ..rig.outlet() };
+            assert!(arena.reserve(&entry, count, LENGTH, &outlet));
+            for _ in 0..count {
+                arena.place(LENGTH, 0);
+            }
+            arena.flush(&outlet);
+            for _ in 0..count {
+                assert_eq!(peer.recv_from(&mut [0; LENGTH]).unwrap().1.port(), port_of(by), "{count}");
+            }
         }
     }
 }

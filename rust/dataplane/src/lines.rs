@@ -1,6 +1,6 @@
 //! Lines: sockets that are connected to a peer each. For such a socket the kernel keeps the route and finds it at one look, while
 //! for the socket all peers share it asks the rules and tables of routing about every message, both ways. A line also has a buffer
-//! of its own, which a flood from elsewhere does not fill.
+//! of its own, which a flood from elsewhere does not fill. Packets come by it, and leave by it where no socket only sends.
 //!
 //! There are a few, for the peers that came first; the shared socket serves the others. With several workers there are none: only
 //! what comes to the shared port is steered among them by SPI.
