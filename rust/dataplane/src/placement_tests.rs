@@ -3,94 +3,6 @@ use std::os::fd::AsRawFd;
 
 use super::*;
 
-/// A course and its clock, a window after the other.
-struct Trip {
-    course: Course,
-    now: Instant,
-}
-
-impl Trip {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { course: Course::new(now), now }
-    }
-
-    fn window(&mut self, window: Window) -> Stand {
-        self.now += WINDOW;
-        self.course.judge(window, self.now);
-        self.course.stand
-    }
-
-    fn arrivals(&mut self, arrivals: &[usize]) -> Vec<Stand> {
-        arrivals.iter().map(|&arrival| self.window(at(arrival))).collect()
-    }
-
-    fn settled() -> Self {
-        let mut trip = Self::new();
-        trip.arrivals(&[1, 1]);
-        trip
-    }
-
-    fn wait(&mut self, time: Duration) {
-        self.now += time;
-    }
-}
-
-fn at(arrival: usize) -> Window {
-    Window { arrival: Some(arrival), octets: 1_000, has_slept: true }
-}
-
-fn busy(octets: usize) -> Window {
-    Window { octets, has_slept: false, ..at(1) }
-}
-
-#[test]
-fn a_thread_goes_where_packets_arrive_for_two_windows() {
-    use Stand::{Anywhere, On};
-    assert_eq!(Trip::new().arrivals(&[3, 0, 0, 0]), [Anywhere, Anywhere, On(0), On(0)]);
-    let nowhere = Window { arrival: None, ..at(0) };
-    let mut trip = Trip::settled();
-    assert_eq!(trip.window(nowhere), Anywhere);
-    assert_eq!(trip.arrivals(&[1, 1]), [Anywhere, On(1)]);
-}
-
-#[test]
-fn what_arrives_now_here_and_now_there_is_followed_ever_less() {
-    let mut trip = Trip::new();
-    let mut moves = Vec::new();
-    for number in 0..1_000 {
-        let before = trip.course.stand;
-        // Five windows on each.
-        if trip.window(at(number / 5 % 2)) != before {
-            moves.push(number);
-        }
-    }
-    assert_eq!(moves[..3], [1, 6, 11]);
-    assert!((10..20).contains(&moves.len()), "{moves:?}");
-    let last = moves.windows(2).map(|two| two[1] - two[0]).next_back().unwrap();
-    assert!((128..=140).contains(&last), "{moves:?}");
-    trip.wait((SOON + 1) * LONGEST_STAY);
-    let other = usize::from(trip.course.stand == Stand::On(0));
-    assert_eq!(trip.arrivals(&[other, other])[1], Stand::On(other));
-    assert_eq!(trip.course.stay, STAY);
-}
-
-#[test]
-fn a_thread_that_never_sleeps_stays_beside_if_it_carries_an_eighth_more_there() {
-    use Stand::{Beside, On};
-    for (octets, stand) in [(900, On(1)), (1_124, On(1)), (1_125, Beside(1)), (2_000, Beside(1))] {
-        let mut trip = Trip::settled();
-        assert_eq!(trip.window(busy(1_000)), Beside(1));
-        // The window in which it was moved does not count.
-        assert_eq!(trip.window(busy(0)), Beside(1));
-        assert_eq!(trip.window(busy(octets)), stand, "{octets}");
-        for _ in 0..99 {
-            assert_eq!(trip.window(busy(1_000)), stand, "{octets}: what it has shown holds for a second");
-        }
-        assert_ne!(trip.window(busy(1_000)), stand, "{octets}");
-    }
-}
-
 #[test]
 fn small_packets_are_a_crowd_when_they_are_many() {
     let round = |packets, size| Round { packets, octets: packets * size, ..Round::default() };
@@ -100,14 +12,6 @@ fn small_packets_are_a_crowd_when_they_are_many() {
         assert_eq!(is_crowd(round(packets, size), WINDOW), is_so, "{packets} of {size}");
     }
     assert!(!is_crowd(round(2_001, 64), 2 * WINDOW));
-}
-
-#[test]
-fn a_thread_beside_what_arrives_goes_with_it() {
-    let mut trip = Trip::settled();
-    assert_eq!(trip.window(busy(1_000)), Stand::Beside(1));
-    assert_eq!(trip.arrivals(&[0, 0]), [Stand::Beside(1), Stand::On(0)]);
-    assert_eq!(trip.course.trial, None);
 }
 
 #[test]
@@ -154,13 +58,38 @@ fn the_thread_moves_and_the_other_leaves_it_the_processor_while_packets_come_by_
 }
 
 #[test]
+fn a_processor_that_is_too_little_is_left_by_both_threads() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let place = Place::new(true);
+            let mut receiving = Receiving::new(&place);
+            let Some(all) = receiving.all else { return };
+            let mut sending = Sending::new(&place);
+            let processor = (0..1024).find(|&processor| all.has(processor)).unwrap();
+            let others = || {
+                let here = Processors::of_this_thread().unwrap();
+                (here.count(), here.has(processor))
+            };
+            receiving.follow(Stand::Beside(processor), all);
+            assert_eq!(others(), (all.count() - 1, false));
+            all.keep().unwrap();
+            sending.leave();
+            assert_eq!(others(), (all.count() - 1, false));
+            receiving.follow(Stand::Anywhere, all);
+            assert_eq!((others().0, place.get()), (all.count(), None));
+            sending.leave();
+            assert!(!sending.leaves_one());
+        });
+    });
+}
+
+#[test]
 fn nobody_is_moved_who_is_not_wanted_to_be_or_was_given_other_processors() {
     let place = Place::new(false);
     assert!(Receiving::new(&place).all.is_none() && Sending::new(&place).all.is_none());
     let mut receiving = Receiving::new(&place);
     let none = Processors::of_this_thread().unwrap().only(usize::MAX);
     receiving.all = Some(none);
-    receiving.course.stand = Stand::On(1);
-    receiving.follow(Stand::Anywhere, none);
+    receiving.follow(Stand::On(1), none);
     assert!(receiving.all.is_none() && place.get().is_none());
 }

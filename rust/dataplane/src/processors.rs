@@ -1,8 +1,11 @@
 //! On which of the machine's processors a thread may run.
 
+use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::RawFd;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use crate::sys::{check, get_option};
 
@@ -66,6 +69,29 @@ pub fn of_arrival(fd: RawFd) -> Option<usize> {
     usize::try_from(processor).ok()
 }
 
+/// How long a thread has waited for a processor while it had something to do.
+pub struct Waits(Option<File>);
+
+impl Waits {
+    /// Those of the calling thread.
+    pub fn of_this_thread() -> Self {
+        Self(File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// All of them together, from when it began; nothing where the kernel keeps no account of them.
+    pub fn total(&self) -> Duration {
+        let mut octets = [0_u8; 64];
+        let read = self.0.as_ref().and_then(|file| file.read_at(&mut octets, 0).ok());
+        read.and_then(|length| waited(&octets[..length])).unwrap_or(Duration::ZERO)
+    }
+}
+
+/// An account is a thread's time on processors, the time it waited for one, both in nanoseconds, and how often it had one.
+fn waited(account: &[u8]) -> Option<Duration> {
+    let number = str::from_utf8(account).ok()?.split_ascii_whitespace().nth(1)?;
+    number.parse().ok().map(Duration::from_nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
@@ -96,6 +122,29 @@ mod tests {
                 assert!(all.only(some).without(some).keep().is_err());
                 all.keep().unwrap();
                 assert_eq!(Processors::of_this_thread().unwrap().count(), all.count());
+            });
+        });
+    }
+
+    #[test]
+    fn waits_are_the_second_number_of_the_account() {
+        assert_eq!(waited(b"856257 56775 4\n"), Some(Duration::from_nanos(56_775)));
+        for text in ["", "856257", "856257 -1 4", "1 18446744073709551616 1", "a b c"] {
+            assert_eq!(waited(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(waited(&[0xff, b' ', b'1']), None);
+        assert_eq!(Waits(None).total(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_thread_has_waited_no_longer_than_it_has_lived() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let began = std::time::Instant::now();
+                let waits = Waits::of_this_thread();
+                let before = waits.total();
+                std::thread::yield_now();
+                assert!((Duration::ZERO..=began.elapsed()).contains(&waits.total().checked_sub(before).unwrap()));
             });
         });
     }
