@@ -5,7 +5,6 @@
 //! (an echo reply, a TCP segment) leaves by the same thread, and none has to wake for it.
 
 use std::io;
-use std::ops::AddAssign;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,6 +15,7 @@ use crate::device::{DEFAULT, Device, Devices};
 use crate::egress::{Egress, Outlet, Port};
 use crate::lanes::{LANES, Turns};
 use crate::notice::Notice;
+use crate::round::Round;
 use crate::station::Released;
 use crate::sys::Epoll;
 use crate::tun;
@@ -23,42 +23,10 @@ use crate::worker::Direction;
 
 /// The token of the first device's first lane; lower ones are for what else a thread sleeps on.
 pub const FIRST_DEVICE: u64 = 64;
-/// Packets in a round from which on there is load.
-const PACKETS: usize = 8;
-/// Octets that make as much of it.
-const OCTETS: usize = 12_000;
 /// For how long is looked at what was carried before a worker is taken to be at rest.
 const WINDOW: Duration = Duration::from_millis(20);
 /// Packets read from the TUN in a window from which on there is load, however small the rounds are.
 const MANY: usize = 1000;
-
-/// What a round of a thread has carried.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Round {
-    /// Packets of it.
-    pub packets: usize,
-    /// Octets of it.
-    pub octets: usize,
-    /// Frames or messages in which the kernel gave them.
-    pub pieces: usize,
-    /// There may be more.
-    pub more: bool,
-}
-
-impl Round {
-    fn is_large(self) -> bool {
-        self.packets >= PACKETS || self.octets >= OCTETS
-    }
-}
-
-impl AddAssign for Round {
-    fn add_assign(&mut self, other: Self) {
-        self.packets += other.packets;
-        self.octets += other.octets;
-        self.pieces += other.pieces;
-        self.more |= other.more;
-    }
-}
 
 /// A worker's TUN queues, and who has them.
 pub struct Duty {

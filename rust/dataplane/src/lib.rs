@@ -39,6 +39,7 @@ mod plane;
 pub mod policy;
 mod processors;
 mod raw;
+mod round;
 mod route;
 pub mod selector;
 pub mod spd;

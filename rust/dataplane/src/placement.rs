@@ -11,15 +11,11 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::course::{Course, Stand, WINDOW};
-use crate::duty::Round;
 use crate::processors::{Processors, Waits, of_arrival};
+use crate::round::Round;
 use crate::sys;
 use crate::trial::Done;
 
-/// Time from one packet to the next, on the average, below which small ones are a crowd.
-const CROWDED: Duration = Duration::from_micros(5);
-/// Octets of a packet, on the average, below which they are small.
-const SMALL: usize = 1_000;
 /// For how long the sending thread leaves a processor to one that receives nothing.
 const STALE: Duration = Duration::from_millis(100);
 
@@ -102,7 +98,7 @@ impl<'a> Receiving<'a> {
             return;
         }
         let (sleeps, waited, round) = (sys::sleeps(), self.waits.total(), std::mem::take(&mut self.round));
-        let is_to_follow = |&processor: &usize| all.has(processor) && !is_crowd(round, now - self.since);
+        let is_to_follow = |&processor: &usize| all.has(processor) && !round.is_crowd(now - self.since);
         let arrival = self.line.take().and_then(of_arrival).filter(is_to_follow);
         let done = Done {
             octets: round.octets,
@@ -181,11 +177,6 @@ impl<'a> Sending<'a> {
     pub fn leaves_one(&self) -> bool {
         self.left.is_some()
     }
-}
-
-fn is_crowd(round: Round, elapsed: Duration) -> bool {
-    let packets = round.packets.max(1);
-    elapsed / (packets as u32) < CROWDED && round.octets / packets < SMALL
 }
 
 /// Whether the calling thread may run on more than one processor.

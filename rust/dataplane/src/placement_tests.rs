@@ -4,17 +4,6 @@ use std::os::fd::AsRawFd;
 use super::*;
 
 #[test]
-fn small_packets_are_a_crowd_when_they_are_many() {
-    let round = |packets, size| Round { packets, octets: packets * size, ..Round::default() };
-    for (packets, size, is_so) in
-        [(0, 0, false), (2_000, 64, false), (2_001, 64, true), (9_000, 999, true), (9_000, 1_000, false)]
-    {
-        assert_eq!(is_crowd(round(packets, size), WINDOW), is_so, "{packets} of {size}");
-    }
-    assert!(!is_crowd(round(2_001, 64), 2 * WINDOW));
-}
-
-#[test]
 fn the_thread_moves_and_the_other_leaves_it_the_processor_while_packets_come_by_a_line() {
     std::thread::scope(|scope| {
         // In a thread of its own, for it is moved.

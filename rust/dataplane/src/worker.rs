@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use crate::device::Device;
-use crate::duty::{FIRST_DEVICE, Round};
+use crate::duty::FIRST_DEVICE;
 use crate::egress::Outlet;
 use crate::gathering::Gathering;
 use crate::ingress::{Ingress, PlainInlet};
@@ -19,6 +19,7 @@ use crate::packet_ring::{PacketRing, largest_mtu};
 use crate::patience::Patience;
 use crate::placement::{Receiving, Sending};
 use crate::plane::Shared;
+use crate::round::Round;
 use crate::station::Station;
 use crate::sys::Epoll;
 use crate::tun::OffloadMode;
